@@ -1,0 +1,56 @@
+"""Evidence that other jobs of this run left as artifacts, merged into the state folder. Its content is untrusted."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+from mlgate.errors import InputError
+
+MAX_FILE_BYTES = 2_000_000_000
+
+
+def collect(downloaded: Path, state: Path, model: str, attempt: int) -> list[str]:
+    """Merge the artifacts `mlgate-<model>-<job>-<attempt>` below `downloaded` into the state folder.
+
+    Of each job the newest attempt not above `attempt` is taken: a re-run of failed jobs uses what the jobs that passed left the
+    first time. Only plain files below `evidence/` and `files/` are taken, and none replaces a file that this job has already.
+
+    Args:
+        downloaded: folder with one folder an artifact, named like it; may be absent.
+        state: the state folder of the model.
+        model: name of the model.
+        attempt: attempt of this run, from 1.
+
+    Returns:
+        Names of the artifacts that were used.
+
+    Raises:
+        InputError: an artifact holds links or a file of more than 2 GB.
+    """
+    pattern = re.compile(rf"^mlgate-{re.escape(model)}-(?P<job>[a-z-]+)-(?P<attempt>[1-9][0-9]{{0,5}})$")
+    newest: dict[str, tuple[int, Path]] = {}
+    for folder in sorted(downloaded.iterdir()) if downloaded.is_dir() else []:
+        match = pattern.match(folder.name)
+        if match and folder.is_dir() and not folder.is_symlink() and int(match["attempt"]) <= attempt:
+            newest[match["job"]] = max(newest.get(match["job"], (0, folder)), (int(match["attempt"]), folder))
+    for _, folder in newest.values():
+        for part in ("evidence", "files"):
+            for source in sorted((folder / part).rglob("*")):
+                _take(source, folder, state)
+    return sorted(folder.name for _, folder in newest.values())
+
+
+def _take(source: Path, folder: Path, state: Path) -> None:
+    name = source.relative_to(folder)
+    if source.is_symlink() or not (source.is_file() or source.is_dir()):
+        raise InputError(f"{folder.name}: {name.as_posix()} is no plain file; such an artifact is refused")
+    if source.is_dir():
+        return
+    if source.stat().st_size > MAX_FILE_BYTES:
+        raise InputError(f"{folder.name}: {name.as_posix()} is larger than {MAX_FILE_BYTES:,} bytes; such an artifact is refused")
+    target = state / name
+    if not target.exists():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, target)

@@ -1,0 +1,151 @@
+"""The command line: one command a stage. Parses, calls, prints, sets the exit code; no logic lives here."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mlgate.errors import MlgateError
+
+if TYPE_CHECKING:
+    from mlgate.evidence import Evidence
+    from mlgate.workspace import Workspace
+
+STAGE_HELP = {
+    "check": "run your own tests",
+    "pull-data": "pull the data with DVC and verify every file",
+    "validate-data": "check the data against its contracts",
+    "train": "train the model",
+    "evaluate": "compute metrics from predictions on the holdout",
+    "gate": "compare with the baseline and decide",
+    "report": "write and publish the report",
+}
+MARKS = {"passed": "✓", "failed": "✗", "skipped": "–", "error": "✗"}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Entry point. Returns the exit code: 0 passed, 1 the check said no, 2 wrong input, 3 infrastructure failed."""
+    options = _parser().parse_args(arguments)
+    try:
+        return int(options.call(options))
+    except MlgateError as error:
+        _print_error(str(error))
+        return error.exit_code
+    except KeyboardInterrupt:
+        _print_error("interrupted")
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    import mlgate
+
+    parser = argparse.ArgumentParser(prog="mlgate", description="CI/CD for machine-learning models. Each stage writes evidence; the gate decides on it.")
+    parser.add_argument("--version", action="version", version=f"mlgate {mlgate.__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--config", default=os.environ.get("MLGATE_CONFIG") or "mlgate.yaml", help="configuration, relative to the working directory [mlgate.yaml]")
+    common.add_argument(
+        "-C", "--working-directory", type=Path, default=Path(os.environ.get("MLGATE_WORKING_DIRECTORY") or "."), help="folder of the model in the repository [.]"
+    )
+    run = commands.add_parser("run", parents=[common], help="all stages in order, as on GitHub")
+    run.set_defaults(call=_run_all)
+    for stage, description in STAGE_HELP.items():
+        command = commands.add_parser(stage, parents=[common], help=description, description=description.capitalize() + ".")
+        command.set_defaults(call=_run_stage, stage=stage)
+    init = commands.add_parser("init", parents=[common], help="propose mlgate.yaml, a contract and a workflow")
+    init.add_argument("--force", action="store_true", help="replace files that exist")
+    init.set_defaults(call=_init)
+    setup = commands.add_parser("setup", parents=[common], help="check the configuration and forget earlier runs")
+    setup.set_defaults(call=_setup)
+    schema = commands.add_parser("schema", help="print the JSON Schema of mlgate.yaml or of a stage's evidence")
+    schema.add_argument("of", choices=["config", *STAGE_HELP])
+    schema.set_defaults(call=_schema)
+    return parser
+
+
+def _open(options: argparse.Namespace) -> Workspace:
+    from mlgate.workspace import Workspace
+
+    return Workspace.open(options.working_directory, options.config, os.environ)
+
+
+def _run_stage(options: argparse.Namespace) -> int:
+    from mlgate import artifacts, stages
+
+    workspace = _open(options)
+    if downloaded := os.environ.get("MLGATE_ARTIFACTS"):
+        artifacts.collect(Path(downloaded), workspace.state, workspace.config.model, workspace.context.attempt)
+    evidence = stages.run(options.stage, workspace)
+    _show(evidence, workspace)
+    return evidence.exit_code
+
+
+def _run_all(options: argparse.Namespace) -> int:
+    from mlgate.stages import pipeline
+
+    workspace = _open(options)
+    return pipeline.run(workspace, shown=lambda evidence: _show(evidence, workspace))
+
+
+def _init(options: argparse.Namespace) -> int:
+    from mlgate.stages import init
+
+    for line in init.run(options.working_directory.resolve(), options.config, is_forced=options.force):
+        print(line)
+    return 0
+
+
+def _setup(options: argparse.Namespace) -> int:
+    workspace = _open(options)
+    workspace.empty_state()
+    _set_outputs(model=workspace.config.model)
+    print(f"✓ {options.config}: model {workspace.config.model}")
+    return 0
+
+
+def _schema(options: argparse.Namespace) -> int:
+    from mlgate import config, evidence
+
+    print(evidence.dump_schema(config.json_schema() if options.of == "config" else evidence.json_schema(options.of)), end="")
+    return 0
+
+
+def _show(evidence: Evidence[Any], workspace: Workspace) -> None:
+    """The line a user reads, the annotations GitHub shows, and the outputs a workflow reads."""
+    from mlgate.console import plain, workflow_command
+
+    for line in evidence.summary.splitlines() or [""]:
+        print(f"{MARKS[evidence.status]} {plain(line)}", flush=True)
+    if workspace.context.is_github:
+        for annotation in evidence.annotations[:10]:  # GitHub keeps ten of each type a step
+            print(workflow_command(annotation.level, annotation.message, file=annotation.path, line=annotation.line, title=f"mlgate {evidence.stage}"))
+        if evidence.status == "error":
+            print(workflow_command("error", plain(evidence.summary), title=f"mlgate {evidence.stage}"))
+    _set_outputs(
+        status=evidence.status,
+        verdict=getattr(evidence.findings, "verdict", None) or "",
+        evidence=str(workspace.evidence_path(evidence.stage).relative_to(workspace.root)),
+    )
+
+
+def _set_outputs(**outputs: str) -> None:
+    if path := os.environ.get("GITHUB_OUTPUT"):
+        with open(path, "a", encoding="utf-8") as stream:
+            stream.writelines(f"{name}={' '.join(value.split())}\n" for name, value in outputs.items())
+
+
+def _print_error(message: str) -> None:
+    from mlgate.console import plain, workflow_command
+
+    for line in message.splitlines():
+        print(f"✗ {plain(line)}", file=sys.stderr)
+        if os.environ.get("GITHUB_ACTIONS") == "true":
+            print(workflow_command("error", plain(line), title="mlgate"))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,502 @@
+"""The record every stage writes and every view reads. Evidence of another job is untrusted until `load` has checked it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from mlgate.errors import InfrastructureError, InputError
+
+SCHEMA_VERSION = 1
+MAX_EVIDENCE_BYTES = 20_000_000
+
+Status = Literal["passed", "failed", "skipped", "error"]
+Verdict = Literal["better", "no worse", "worse", "cannot tell"]
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Commit = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40}([0-9a-f]{24})?$")]
+Text = Annotated[str, StringConstraints(max_length=20_000)]
+
+
+def _inside(path: str) -> str:
+    if path.startswith(("/", "\\")) or ".." in path.replace("\\", "/").split("/") or "\0" in path or ":" in path[:2]:
+        raise ValueError("expected a path inside the state folder")
+    return path
+
+
+InsidePath = Annotated[str, StringConstraints(min_length=1, max_length=4096), AfterValidator(_inside)]
+
+
+class Record(BaseModel):
+    """Base of everything in evidence: closed (unknown keys are refused), frozen, without NaN or infinity."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
+
+
+class FileRef(Record):
+    """A file a stage left in the state folder, relative to it."""
+
+    path: InsidePath
+    sha256: Sha256
+    size_bytes: int
+
+
+class DataRef(Record):
+    """One piece of data and the hash that identifies it."""
+
+    path: Text
+    """Relative to the working directory."""
+    hash: Text
+    """`md5:<hex>` as DVC computes it (`md5:<hex>.dir` for a folder)."""
+    size_bytes: int
+    files: int
+    tracked_by: Literal["dvc", "git", "none"]
+
+
+class RunRef(Record):
+    """The GitHub Actions run a record was made in."""
+
+    repository: Text
+    run_id: int
+    attempt: int
+    event: Text
+
+
+class Subject(Record):
+    """What exactly a stage looked at."""
+
+    commit: Commit | None
+    """The commit that was checked out; None outside a Git repository."""
+    is_dirty: bool
+    """Whether the working tree differed from that commit."""
+    config_sha256: Sha256
+    run: RunRef | None
+    """None on a laptop."""
+    data: list[DataRef] = []
+
+
+class Annotation(Record):
+    """A remark at a file, shown beside it by GitHub."""
+
+    path: Text
+    line: int = 1
+    level: Literal["error", "warning", "notice"] = "error"
+    message: Text
+
+
+# --- check -----------------------------------------------------------------------------------------------------------
+
+
+class CommandRun(Record):
+    """One command of the user's, run in the user's environment."""
+
+    command: Text
+    exit_code: int
+    """As the shell gives it: 128 + n for signal n."""
+    is_timed_out: bool = False
+    duration_s: float
+    log: FileRef | None = None
+    tail: Text = ""
+    """The last lines of output."""
+
+
+class CheckFindings(Record):
+    commands: list[CommandRun]
+    """In order, up to and including the first failure."""
+
+
+# --- pull-data -------------------------------------------------------------------------------------------------------
+
+
+class PulledTarget(Record):
+    """A DVC target and where its files came from."""
+
+    data: DataRef
+    files_from_cache: int
+    files_from_remote: int
+
+
+class PullFindings(Record):
+    remote: Text | None
+    """Name of the DVC remote; None when nothing is tracked by DVC."""
+    remote_url: Text | None
+    """Without credentials."""
+    targets: list[PulledTarget]
+    attempts: int = 1
+    """How often the remote was asked."""
+
+
+# --- validate-data ---------------------------------------------------------------------------------------------------
+
+
+class BrokenRule(Record):
+    """One rule of a contract that data breaks."""
+
+    column: Text | None
+    """None for a rule about the whole table."""
+    rule: Text
+    """The rule in words: `in_range(0, 120)`, `not nullable`, `column missing`."""
+    rows: int
+    """How many rows break it; 0 for a rule about the schema."""
+    share: float
+    """Of all rows, in [0, 1]."""
+    row_numbers: list[int]
+    """The first of them, counted from 0 below the header."""
+    values: list[Text] | None = None
+    """What stands there, only where `report.examples` allows it."""
+
+
+class ContractFindings(Record):
+    data: Text
+    schema_path: Text
+    is_passed: bool
+    rows: int
+    columns: int
+    broken: list[BrokenRule]
+    duration_s: float
+
+
+class ValidationFindings(Record):
+    prepare: CommandRun | None = None
+    contracts: list[ContractFindings]
+    validated: list[DataRef]
+    """Data as it was when it was checked; `train` refuses any other."""
+
+
+# --- train -----------------------------------------------------------------------------------------------------------
+
+
+class MlflowRun(Record):
+    tracking_uri: Text
+    """Without credentials."""
+    experiment: Text
+    run_id: Text
+    url: Text | None
+    """Page of the run, where the server has pages."""
+
+
+class PipelineStage(Record):
+    """One DVC stage the training command went through."""
+
+    name: Text
+    is_reused: bool
+    """Whether its outputs came from the run cache or were up to date already."""
+
+
+class TrainFindings(Record):
+    run: CommandRun
+    params: dict[str, Text]
+    """Values of the parameter files, nested keys joined by dots."""
+    lock_sha256: Sha256 | None
+    """Of dvc.lock after training."""
+    pipeline: list[PipelineStage]
+    is_reused: bool
+    """Whether nothing at all was trained because an earlier run had done it."""
+    mlflow: MlflowRun | None
+
+
+# --- evaluate --------------------------------------------------------------------------------------------------------
+
+
+class MetricValue(Record):
+    name: Text
+    value: float
+    better: Literal["higher", "lower"] | None
+    """None for a number of which mlgate does not know it."""
+    source: Literal["predictions", "file", "user"]
+
+
+class SliceMetrics(Record):
+    column: Text
+    value: Text
+    n: int
+    metrics: dict[str, float | None]
+    """None where a metric is not defined on the slice."""
+
+
+class ScoredModel(Record):
+    """A model's evaluation on a holdout: what the store keeps, and what two models are compared by."""
+
+    commit: Commit | None
+    inputs_sha256: Sha256 | None
+    """Hash of code, data and parameters the evaluation came from."""
+    task: Literal["classification", "regression"]
+    n: int
+    """Examples in the holdout."""
+    holdout_sha256: Sha256
+    """Of the sorted ids and their targets."""
+    classes: list[Text] | None = None
+    metrics: list[MetricValue]
+    slices: list[SliceMetrics]
+    predictions: FileRef
+    """Normalised predictions, Parquet: see `evaluation.predictions`."""
+
+
+class CarriedBaseline(Record):
+    """The baseline's evaluation as the training job found it; the only job that has the data's credentials."""
+
+    model: ScoredModel
+    source: Literal["dvc outputs", "git", "run cache", "rebuilt"]
+
+
+class EvaluateFindings(Record):
+    candidate: ScoredModel
+    baseline: CarriedBaseline | None = None
+    baseline_note: Text = ""
+    """Why there is none, where one was looked for."""
+    warnings: list[Text] = []
+    """What could not be computed, and why: one class in a slice, a metric that is not defined."""
+
+
+# --- gate ------------------------------------------------------------------------------------------------------------
+
+
+class BaselineRef(Record):
+    kind: Literal["base", "champion", "path"]
+    commit: Commit | None
+    how: Text
+    """In words: `first parent of the merge commit`."""
+    source: Literal["store", "dvc outputs", "git", "run artifact", "run cache", "rebuilt", "file"]
+    shared_examples: int
+    """Examples both were scored on with equal labels; all comparisons are on these."""
+    shared_share: float
+    """Of the candidate's holdout, in [0, 1]."""
+
+
+class Comparison(Record):
+    """One metric of candidate and baseline; a row of the report's table."""
+
+    metric: Text
+    better: Literal["higher", "lower"] | None
+    candidate: float
+    baseline: float | None
+    difference: float | None
+    """Candidate minus baseline, in the metric's own direction."""
+    low: float | None
+    high: float | None
+    """One-sided bounds of the difference, each at the gate's confidence."""
+    method: Text | None
+    """How the interval was made: `Tango's score interval`; None where there is none."""
+    verdict: Verdict | None
+    margin: float | None
+    more_examples: int | None = None
+    """For `cannot tell`: how many more would settle it."""
+
+
+class RuleResult(Record):
+    rule: Text
+    """In words: `accuracy at least 0.9`."""
+    metric: Text
+    is_passed: bool
+    is_warning: bool = False
+    """Passed, with something to say."""
+    reason: Text
+
+
+class SliceComparison(Record):
+    column: Text
+    value: Text
+    n: int
+    comparison: Comparison
+
+
+class Change(Record):
+    """One thing that differs between baseline and candidate."""
+
+    kind: Literal["code", "data", "parameter", "rule"]
+    name: Text
+    old: Text | None
+    new: Text | None
+
+
+class Confusion(Record):
+    """Counts by [true class][predicted class]."""
+
+    classes: list[Text]
+    candidate: list[list[int]]
+    baseline: list[list[int]] | None
+
+
+class Residuals(Record):
+    """Histogram of prediction minus target; n + 1 edges for n counts."""
+
+    edges: list[float]
+    candidate: list[int]
+    baseline: list[int] | None
+
+
+class GateFindings(Record):
+    is_open: bool
+    verdict: Verdict | None
+    """Over the guarded metrics: the worst of theirs; None without a baseline."""
+    headline: Text
+    """Why, in one sentence."""
+    is_first_model: bool
+    baseline: BaselineRef | None
+    rules_from: Literal["baseline", "candidate"]
+    """Whose mlgate.yaml the rules are of."""
+    confidence: float
+    rules: list[RuleResult]
+    comparisons: list[Comparison]
+    slices: list[SliceComparison]
+    changes: list[Change]
+    confusion: Confusion | None = None
+    residuals: Residuals | None = None
+    recorded_in_store: bool = False
+    """Whether this run's evaluation was recorded for later baselines."""
+
+
+# --- report ----------------------------------------------------------------------------------------------------------
+
+
+class ReportFindings(Record):
+    comment_url: Text | None
+    comment_action: Literal["created", "updated", "kept", "none"]
+    status_set: bool
+    files: list[FileRef]
+
+
+F = TypeVar("F", bound=Record)
+
+FINDINGS: dict[str, type[Record]] = {
+    "check": CheckFindings,
+    "pull-data": PullFindings,
+    "validate-data": ValidationFindings,
+    "train": TrainFindings,
+    "evaluate": EvaluateFindings,
+    "gate": GateFindings,
+    "report": ReportFindings,
+}
+STAGES = tuple(FINDINGS)
+
+
+class Evidence(Record, Generic[F]):
+    """What one stage did: what it looked at, what it found, how long it took, which files it left."""
+
+    schema_version: Literal[1] = 1
+    mlgate_version: Text
+    stage: Text
+    model: Text
+    status: Status
+    summary: Text
+    """The line a user reads."""
+    subject: Subject
+    started_at: datetime
+    duration_s: float = Field(ge=0)
+    findings: F | None
+    """None when the stage was skipped or ended in an error before it found anything."""
+    exit_code: Literal[0, 1, 2, 3]
+    files: list[FileRef] = []
+    annotations: list[Annotation] = []
+
+    EXIT_CODES: ClassVar[dict[str, int]] = {"passed": 0, "skipped": 0, "failed": 1}
+
+
+def write(evidence: Evidence[Any], path: Path) -> None:
+    """Write evidence as JSON: aside, then renamed, so that no reader ever sees half of it. Raises InfrastructureError."""
+    write_bytes(path, (evidence.model_dump_json(indent=1) + "\n").encode())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Replace a file in one step; the folder is made if needed. Raises InfrastructureError when the disk refuses."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:50]}.")
+        try:
+            with os.fdopen(handle, "wb") as stream:
+                stream.write(content)
+            os.chmod(temporary, 0o644)
+            os.replace(temporary, path)
+        except BaseException:
+            os.unlink(temporary)
+            raise
+    except OSError as error:
+        raise InfrastructureError(f"{path}: cannot be written: {error.strerror}") from None
+
+
+def load(path: Path, stage: str) -> Evidence[Any]:
+    """Read evidence and check it against its schema; never believes more than that.
+
+    Raises:
+        InputError: the file is no evidence of that stage.
+        FileNotFoundError: there is none.
+    """
+    with path.open("rb") as stream:
+        content = stream.read(MAX_EVIDENCE_BYTES + 1)
+    if len(content) > MAX_EVIDENCE_BYTES:
+        raise InputError(f"{path.name}: evidence of more than {MAX_EVIDENCE_BYTES:,} bytes is refused")
+    return parse(content, stage, path.name)
+
+
+def parse(content: bytes, stage: str, name: str) -> Evidence[Any]:
+    """Evidence from its JSON; `name` is what messages call it. Raises InputError."""
+    try:
+        evidence = _typed(stage).model_validate_json(content)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise InputError(f"{name}: not evidence of '{stage}' this version reads: {where}: {first['msg']}") from None
+    if evidence.stage != stage:
+        raise InputError(f"{name}: evidence of '{evidence.stage}', expected '{stage}'")
+    return evidence
+
+
+def parse_record(record: type[F], content: bytes, name: str) -> F:
+    """Any record from its JSON; `name` is what messages call it. Raises InputError."""
+    try:
+        return record.model_validate_json(content)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise InputError(f"{name}: not a record this version reads: {where}: {first['msg']}") from None
+
+
+def file_ref(path: Path, state: Path) -> FileRef:
+    """Reference to a file below the state folder, with its SHA-256."""
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while chunk := stream.read(1 << 20):
+            digest.update(chunk)
+    return FileRef(path=path.relative_to(state).as_posix(), sha256=digest.hexdigest(), size_bytes=path.stat().st_size)
+
+
+def checked_file(reference: FileRef, state: Path) -> Path:
+    """The file a reference names, after its hash was verified. Raises InputError when it is absent or another."""
+    path = state / reference.path
+    if not path.is_file() or path.is_symlink():
+        raise InputError(f"{reference.path}: named by evidence but not there")
+    if file_ref(path, state).sha256 != reference.sha256:
+        raise InputError(f"{reference.path}: not the file the evidence describes (SHA-256 differs)")
+    return path
+
+
+def json_schema(stage: str) -> dict[str, Any]:
+    """The JSON Schema of one stage's evidence."""
+    schema = _typed(stage).model_json_schema()
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": f"mlgate evidence: {stage}"}
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+def finite(value: float) -> float | None:
+    """The number, or None where it is NaN or infinite: evidence is strict JSON."""
+    return float(value) if math.isfinite(value) else None
+
+
+def _typed(stage: str) -> type[Evidence[Any]]:
+    if stage not in FINDINGS:
+        raise InputError(f"no stage '{stage}'; expected one of {', '.join(STAGES)}")
+    return Evidence[FINDINGS[stage]]  # type: ignore[misc,no-any-return]
+
+
+def dump_schema(schema: dict[str, Any]) -> str:
+    return json.dumps(schema, indent=1, sort_keys=True) + "\n"

@@ -1,0 +1,104 @@
+"""The few questions mlgate asks of a Git repository, answered by the git command; nothing here changes one."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+from mlgate.errors import InfrastructureError, InputError
+
+
+def run(root: Path, *arguments: str, stdin: bytes | None = None, env: dict[str, str] | None = None) -> bytes:
+    """Standard output of `git <arguments>` in `root`.
+
+    Raises:
+        subprocess.CalledProcessError: git said no; its `stderr` says why.
+        InfrastructureError: there is no git.
+    """
+    try:
+        return subprocess.run(
+            ["git", *arguments],
+            cwd=root,
+            input=stdin,
+            stdin=subprocess.DEVNULL if stdin is None else None,
+            capture_output=True,
+            check=True,
+            env={**os.environ, "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C", **(env or {})},
+        ).stdout
+    except FileNotFoundError:
+        raise InfrastructureError("git: not found on PATH; install it") from None
+
+
+def try_text(root: Path, *arguments: str) -> str | None:
+    """Trimmed output of a git command, or None where git said no."""
+    try:
+        return run(root, *arguments).decode(errors="replace").strip()
+    except subprocess.CalledProcessError:
+        return None
+
+
+def toplevel(root: Path) -> Path | None:
+    """The working tree's top folder; None outside a repository."""
+    found = try_text(root, "rev-parse", "--show-toplevel")
+    return Path(found) if found else None
+
+
+def commit(root: Path, revision: str = "HEAD") -> str | None:
+    """Full SHA of a revision; None where there is no such commit."""
+    if revision.startswith("-"):
+        return None
+    return try_text(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}") or None
+
+
+def parents(root: Path, revision: str = "HEAD") -> list[str]:
+    """SHAs of a commit's parents, as far as this clone knows them."""
+    listed = try_text(root, "rev-list", "--parents", "--max-count=1", revision, "--")
+    return listed.split()[1:] if listed else []
+
+
+def merge_base(root: Path, one: str, other: str) -> str | None:
+    """Best common ancestor; None where this clone knows none."""
+    return try_text(root, "merge-base", one, other) or None
+
+
+def is_dirty(root: Path) -> bool:
+    """Whether tracked files below `root` differ from HEAD."""
+    return bool(try_text(root, "status", "--porcelain", "--untracked-files=no", "--", "."))
+
+
+def is_shallow(root: Path) -> bool:
+    return try_text(root, "rev-parse", "--is-shallow-repository") == "true"
+
+
+def default_branch(root: Path) -> str | None:
+    """Name of the default branch as far as this clone can tell: origin's HEAD, else a local main or master."""
+    remote = try_text(root, "symbolic-ref", "--quiet", "--short", "refs/remotes/origin/HEAD")
+    if remote:
+        return remote.removeprefix("origin/")
+    for name in ("main", "master"):
+        if commit(root, f"refs/heads/{name}") or commit(root, f"refs/remotes/origin/{name}"):
+            return name
+    return None
+
+
+def file_at(root: Path, revision: str, path: str) -> bytes | None:
+    """Content of a file, `path` relative to `root`, at a commit; None where it was absent there."""
+    try:
+        return run(root, "cat-file", "blob", f"{revision}:./{path}")
+    except subprocess.CalledProcessError:
+        return None
+
+
+def without_credentials(url: str) -> str:
+    """A URL with user and password cut out, fit for a log."""
+    return re.sub(r"(?<=://)[^/@\s]*@", "", url)
+
+
+def require_repository(root: Path) -> Path:
+    """The working tree's top folder. Raises InputError outside a Git repository."""
+    top = toplevel(root)
+    if top is None:
+        raise InputError(f"{root}: not inside a Git repository; run 'git init', or set working-directory")
+    return top

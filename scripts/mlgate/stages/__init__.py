@@ -1,0 +1,49 @@
+"""The stages, one module each: wiring between the configuration, the domain packages and the evidence. No algorithms."""
+
+from __future__ import annotations
+
+import importlib
+import time
+from typing import Any
+
+import mlgate
+from mlgate import evidence as records
+from mlgate.errors import MlgateError
+from mlgate.evidence import STAGES, Evidence
+from mlgate.workspace import StageResult, Workspace
+
+__all__ = ["STAGES", "run"]
+
+
+def run(stage: str, workspace: Workspace) -> Evidence[Any]:
+    """Run one stage and write its evidence, whatever happens to it.
+
+    A stage module is imported only here, when it runs, and brings what it needs with it.
+
+    Returns:
+        The evidence, also written to the state folder; its `exit_code` is the stage's.
+    """
+    module = importlib.import_module(f"mlgate.stages.{stage.replace('-', '_')}")
+    started_at, clock = records.now(), time.perf_counter()
+    try:
+        result: StageResult = module.run(workspace)
+    except MlgateError as error:
+        result = StageResult(status="error", summary=str(error), exit_code=error.exit_code)
+    exit_code = result.exit_code if result.exit_code is not None else Evidence.EXIT_CODES[result.status]
+    evidence = Evidence[Any](
+        mlgate_version=mlgate.__version__,
+        stage=stage,
+        model=workspace.config.model,
+        status=result.status,
+        summary=result.summary,
+        subject=workspace.subject(result.data),
+        started_at=started_at,
+        duration_s=time.perf_counter() - clock,
+        findings=result.findings,
+        exit_code=exit_code,
+        files=result.files,
+        annotations=result.annotations,
+    )
+    workspace.prepare_state()
+    records.write(evidence, workspace.evidence_path(stage))
+    return evidence

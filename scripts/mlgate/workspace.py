@@ -1,0 +1,132 @@
+"""One model's folder as the stages see it: its configuration, the run it is in, and the evidence of the stages before."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mlgate import config as configuration
+from mlgate import context as run_context
+from mlgate import evidence as records
+from mlgate import git
+from mlgate.config import Config
+from mlgate.console import Console
+from mlgate.context import RunContext
+from mlgate.errors import InputError
+from mlgate.evidence import Annotation, DataRef, Evidence, FileRef, Record, Status, Subject
+
+
+@dataclass(frozen=True)
+class StageResult:
+    """What a stage found; `stages.run` makes evidence of it."""
+
+    status: Status
+    summary: str
+    """The line a user reads, without the mark in front."""
+    findings: Record | None = None
+    data: list[DataRef] = field(default_factory=list)
+    files: list[FileRef] = field(default_factory=list)
+    annotations: list[Annotation] = field(default_factory=list)
+    exit_code: int | None = None
+    """Left out: by status."""
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """A model's folder in a run."""
+
+    root: Path
+    """Absolute path of the working directory; paths of mlgate.yaml are relative to it."""
+    config_path: str
+    """Of mlgate.yaml, relative to the working directory."""
+    config: Config
+    config_sha256: str
+    context: RunContext
+    commit: str | None
+    """The commit that is checked out."""
+    console: Console
+
+    @classmethod
+    def open(cls, working_directory: Path, config_path: str, environ: Mapping[str, str], console: Console | None = None) -> Workspace:
+        """Read the configuration and find out where we are.
+
+        Raises:
+            InputError: no such folder, or the configuration is absent or wrong.
+        """
+        if not working_directory.is_dir():
+            raise InputError(f"working-directory: no folder '{working_directory}'")
+        root = working_directory.resolve()
+        path = root / config_path
+        if not path.resolve().is_relative_to(root):
+            raise InputError(f"config: expected a path inside the working directory, got '{config_path}'")
+        config = configuration.load(path, shown_as=config_path)
+        return cls(
+            root=root,
+            config_path=config_path,
+            config=config,
+            config_sha256=configuration.sha256(path.read_bytes()),
+            context=run_context.from_environment(environ),
+            commit=git.commit(root),
+            console=console or Console(),
+        )
+
+    @property
+    def state(self) -> Path:
+        """Folder of everything this run leaves for this model."""
+        return self.root / ".mlgate" / self.config.model
+
+    @property
+    def files(self) -> Path:
+        """Folder for what stages leave beside their evidence."""
+        return self.state / "files"
+
+    def evidence_path(self, stage: str) -> Path:
+        return self.state / "evidence" / f"{stage}.json"
+
+    def prepare_state(self) -> None:
+        """Make the state folder, and keep Git from ever seeing it."""
+        self.state.mkdir(parents=True, exist_ok=True)
+        ignore = self.root / ".mlgate" / ".gitignore"
+        if not ignore.exists():
+            ignore.write_text("*\n")
+
+    def empty_state(self) -> None:
+        """Forget earlier runs; runs tracked in .mlgate/mlflow and a store folder beside it stay."""
+        shutil.rmtree(self.state, ignore_errors=True)
+        self.prepare_state()
+
+    def evidence(self, stage: str) -> Evidence[Any] | None:
+        """Evidence of an earlier stage of this very run; None where it left none.
+
+        Raises:
+            InputError: it breaks its schema, or is of another run, commit, model or configuration.
+        """
+        try:
+            found = records.load(self.evidence_path(stage), stage)
+        except FileNotFoundError:
+            return None
+        subject = found.subject
+        mine, theirs = self.context.run, subject.run
+        for what, expected, got in (
+            ("model", self.config.model, found.model),
+            ("commit", self.commit, subject.commit),
+            ("configuration", self.config_sha256, subject.config_sha256),
+            ("run", mine and (mine.repository, mine.run_id), theirs and (theirs.repository, theirs.run_id)),
+        ):
+            if expected != got:
+                raise InputError(f"{stage}.json: evidence of another {what} ({got or 'none'}, expected {expected or 'none'}); run '{stage}' again")
+        if mine and theirs and theirs.attempt > mine.attempt:
+            raise InputError(f"{stage}.json: evidence of a later attempt ({theirs.attempt}) of this run; start the newest attempt again")
+        return found
+
+    def subject(self, data: list[DataRef]) -> Subject:
+        return Subject(
+            commit=self.commit,
+            is_dirty=git.is_dirty(self.root) if self.commit else False,
+            config_sha256=self.config_sha256,
+            run=self.context.run,
+            data=data,
+        )

@@ -1,0 +1,51 @@
+"""Real repositories for tests: Git and DVC, made in a temporary folder. No test of ours mocks either."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+GIT_IDENTITY = {
+    "GIT_AUTHOR_NAME": "Ada",
+    "GIT_AUTHOR_EMAIL": "ada@example.org",
+    "GIT_COMMITTER_NAME": "Ada",
+    "GIT_COMMITTER_EMAIL": "ada@example.org",
+    "GIT_CONFIG_GLOBAL": "/dev/null",
+    "GIT_CONFIG_SYSTEM": "/dev/null",
+}
+
+MINIMAL_CONFIG = """\
+model: digits
+train: {command: python train.py}
+evaluation:
+  task: classification
+  predictions: eval/predictions.csv
+  metrics: [accuracy]
+"""
+
+
+def git(root: Path, *arguments: str) -> str:
+    """Output of a git command that must succeed."""
+    finished = subprocess.run(["git", *arguments], cwd=root, env={**os.environ, **GIT_IDENTITY}, capture_output=True, text=True, check=False)
+    assert finished.returncode == 0, f"git {' '.join(arguments)}: {finished.stderr}"
+    return finished.stdout.strip()
+
+
+def make_repository(root: Path, files: dict[str, str] | None = None) -> Path:
+    """A Git repository on branch `main` with one commit of `files` (mlgate.yaml by default)."""
+    root.mkdir(parents=True, exist_ok=True)
+    git(root, "init", "--quiet", "--initial-branch=main")
+    commit_files(root, files if files is not None else {"mlgate.yaml": MINIMAL_CONFIG}, "first")
+    return root
+
+
+def commit_files(root: Path, files: dict[str, str], message: str) -> str:
+    """Write and commit text files; returns the commit's SHA."""
+    for name, text in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    git(root, "add", "--all")
+    git(root, "commit", "--quiet", "--allow-empty", "-m", message)
+    return git(root, "rev-parse", "HEAD")
