@@ -1,0 +1,94 @@
+# Everything a developer runs. The first call of a target sets up what it needs: Python 3.11+, git and make are enough.
+
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3.14 python3; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
+UV_VERSION := 0.13.9
+UV := .build/uv-$(UV_VERSION)/bin/uv
+RUN := .venv/bin
+export UV_PYTHON_DOWNLOADS := never
+export DVC_NO_ANALYTICS := 1
+export MLFLOW_DISABLE_TELEMETRY := true
+# The suites run beside one another on as many workers as there are cores.
+PYTEST := $(RUN)/python -m pytest
+JOBS ?= auto
+
+.PHONY: help setup test test-fast test-system test-pythons lint format schemas docs demo bench stamp clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+$(UV):
+	@test -n "$(PYTHON)" || { echo "make: no Python 3.11 or newer on PATH; install one"; exit 2; }
+	@echo "Setting up uv $(UV_VERSION) …"
+	@$(PYTHON) -m venv .build/uv-$(UV_VERSION)
+	@.build/uv-$(UV_VERSION)/bin/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+
+.venv/.ready: uv.lock pyproject.toml | $(UV)
+	@echo "Installing what uv.lock names …"
+	@$(UV) sync --locked --inexact --all-extras --group dev --python $(PYTHON)
+	@touch $@
+
+.venv/.ready-system: .venv/.ready
+	@$(UV) sync --locked --inexact --all-extras --group dev --group system --python $(PYTHON)
+	@touch $@
+
+# What the examples' users have: their own Python environment, which mlgate never touches.
+.build/user/.ready: examples/digits/requirements.txt examples/diabetes/requirements.txt | $(UV)
+	@echo "Making the environment of the examples …"
+	@$(UV) venv --quiet --allow-existing --python $(PYTHON) .build/user
+	@$(UV) pip install --quiet --python .build/user/bin/python -r examples/digits/requirements.txt -r examples/diabetes/requirements.txt
+	@touch $@
+
+tests/e2e/actions/node_modules/.ready: tests/e2e/actions/package-lock.json | .venv/.ready
+	@echo "Installing what the end-to-end tests stand in for GitHub's own actions with …"
+	@$(RUN)/python scripts/npm.py --prefix tests/e2e/actions ci
+	@touch $@
+
+tests/lint_workflows/node_modules/.ready: tests/lint_workflows/package-lock.json | .venv/.ready
+	@$(RUN)/python scripts/npm.py --prefix tests/lint_workflows ci
+	@touch $@
+
+setup: .venv/.ready .build/user/.ready ## install everything tests and demo need
+
+test: lint .venv/.ready .build/user/.ready tests/e2e/actions/node_modules/.ready ## lint, unit, integration and end-to-end tests
+	$(PYTEST) -n $(JOBS) --dist loadfile tests/unit tests/integration tests/e2e
+
+test-fast: .venv/.ready ## unit tests
+	$(PYTEST) -n $(JOBS) tests/unit
+
+test-system: .venv/.ready-system .build/user/.ready ## tests with servers: MLflow's, and installing from nothing
+	$(PYTEST) tests/system
+
+test-pythons: .venv/.ready ## unit tests on every supported Python this machine has
+	$(RUN)/python scripts/test_pythons.py --uv $(UV)
+
+lint: .venv/.ready tests/lint_workflows/node_modules/.ready ## style, types, import rules, workflows and actions, schemas
+	$(RUN)/ruff check
+	$(RUN)/ruff format --check
+	$(RUN)/mypy
+	$(RUN)/lint-imports
+	$(RUN)/python -m tests.lint_workflows
+	$(RUN)/python scripts/write_schemas.py --check
+	$(RUN)/python scripts/write_docs.py --check
+
+format: .venv/.ready ## put code into shape
+	$(RUN)/ruff check --fix
+	$(RUN)/ruff format
+
+schemas: .venv/.ready ## write the JSON Schemas of mlgate.yaml and of evidence
+	$(RUN)/python scripts/write_schemas.py
+
+docs: .venv/.ready ## write what README and docs/ show from its source
+	$(RUN)/python scripts/write_docs.py
+
+demo: .venv/.ready .build/user/.ready ## a real repository, a baseline, four pull requests, four verdicts
+	@$(RUN)/python examples/demo.py demo --python .build/user/bin
+
+bench: .venv/.ready .build/user/.ready ## a pull request beside its hand-written equivalent, start-up, stages
+	$(RUN)/python tests/benchmarks/pull_request.py --python .build/user/bin
+
+stamp: .venv/.ready ## set the version (or a mirror) our workflows refer to: make stamp OWNER=mlgate/mlgate REF=v0.1.0
+	$(RUN)/python scripts/stamp.py --owner "$(OWNER)" --ref "$(REF)"
+
+clean: ## forget everything that was made here
+	rm -rf .venv .build demo tests/e2e/actions/node_modules tests/lint_workflows/node_modules
