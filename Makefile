@@ -39,6 +39,12 @@ $(UV):
 	@$(UV) pip install --quiet --python .build/user/bin/python -r examples/digits/requirements.txt -r examples/diabetes/requirements.txt
 	@touch $@
 
+# What the hand-written side of the benchmark has installed.
+.build/by-hand/.ready: tests/benchmarks/by_hand/requirements.txt | $(UV)
+	@$(UV) venv --quiet --allow-existing --python $(PYTHON) .build/by-hand
+	@$(UV) pip install --quiet --python .build/by-hand/bin/python -r tests/benchmarks/by_hand/requirements.txt
+	@touch $@
+
 tests/e2e/actions/node_modules/.ready: tests/e2e/actions/package-lock.json | .venv/.ready
 	@echo "Installing what the end-to-end tests stand in for GitHub's own actions with …"
 	@$(RUN)/python scripts/npm.py --prefix tests/e2e/actions ci
@@ -84,8 +90,8 @@ docs: .venv/.ready ## write what README and docs/ show from its source
 demo: .venv/.ready .build/user/.ready ## a real repository, a baseline, four pull requests, four verdicts
 	@$(RUN)/python examples/demo.py demo --python .build/user/bin
 
-bench: .venv/.ready .build/user/.ready ## a pull request beside its hand-written equivalent, start-up, stages
-	$(RUN)/python tests/benchmarks/pull_request.py --python .build/user/bin
+bench: .venv/.ready .build/user/.ready .build/by-hand/.ready ## a pull request beside its hand-written equivalent, start-up, stages
+	$(RUN)/python tests/benchmarks/pull_request.py --python .build/user/bin --by-hand .build/by-hand/bin
 
 stamp: .venv/.ready ## set the version (or a mirror) our workflows refer to: make stamp OWNER=mlgate/mlgate REF=v0.1.0
 	$(RUN)/python scripts/stamp.py --owner "$(OWNER)" --ref "$(REF)"

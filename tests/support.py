@@ -27,7 +27,9 @@ evaluation:
 
 def git(root: Path, *arguments: str) -> str:
     """Output of a git command that must succeed."""
-    finished = subprocess.run(["git", *arguments], cwd=root, env={**os.environ, **GIT_IDENTITY}, capture_output=True, text=True, check=False)
+    finished = subprocess.run(
+        ["git", *arguments], cwd=root, env={**os.environ, **GIT_IDENTITY}, capture_output=True, text=True, check=False
+    )
     assert finished.returncode == 0, f"git {' '.join(arguments)}: {finished.stderr}"
     return finished.stdout.strip()
 

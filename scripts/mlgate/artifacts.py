@@ -18,7 +18,7 @@ def collect(downloaded: Path, state: Path, model: str, attempt: int) -> list[str
     first time. Only plain files below `evidence/` and `files/` are taken, and none replaces a file that this job has already.
 
     Args:
-        downloaded: folder with one folder an artifact, named like it; may be absent.
+        downloaded: folder with one folder an artifact, named like it, or with the content of the only one; may be absent.
         state: the state folder of the model.
         model: name of the model.
         attempt: attempt of this run, from 1.
@@ -29,14 +29,19 @@ def collect(downloaded: Path, state: Path, model: str, attempt: int) -> list[str
     Raises:
         InputError: an artifact holds links or a file of more than 2 GB.
     """
-    pattern = re.compile(rf"^mlgate-{re.escape(model)}-(?P<job>[a-z-]+)-(?P<attempt>[1-9][0-9]{{0,5}})$")
+    pattern = re.compile(rf"mlgate-{re.escape(model)}-(?P<job>data|train|verdict)-(?P<attempt>[1-9][0-9]{{0,5}})")
     newest: dict[str, tuple[int, Path]] = {}
+    if any((downloaded / part).is_dir() for part in ("evidence", "files")):
+        # download-artifact makes a folder an artifact only where it found more than one.
+        newest["only"] = (attempt, downloaded)
     for folder in sorted(downloaded.iterdir()) if downloaded.is_dir() else []:
-        match = pattern.match(folder.name)
+        match = pattern.fullmatch(folder.name)
         if match and folder.is_dir() and not folder.is_symlink() and int(match["attempt"]) <= attempt:
             newest[match["job"]] = max(newest.get(match["job"], (0, folder)), (int(match["attempt"]), folder))
     for _, folder in newest.values():
         for part in ("evidence", "files"):
+            if (folder / part).is_symlink():
+                raise InputError(f"{folder.name}: {part} is no plain folder; such an artifact is refused")
             for source in sorted((folder / part).rglob("*")):
                 _take(source, folder, state)
     return sorted(folder.name for _, folder in newest.values())
@@ -51,6 +56,9 @@ def _take(source: Path, folder: Path, state: Path) -> None:
     if source.stat().st_size > MAX_FILE_BYTES:
         raise InputError(f"{folder.name}: {name.as_posix()} is larger than {MAX_FILE_BYTES:,} bytes; such an artifact is refused")
     target = state / name
-    if not target.exists():
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(source, target)
+    if not target.exists() and not target.is_symlink():
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, target)
+        except OSError as error:
+            raise InputError(f"{folder.name}: {name.as_posix()} cannot be taken: {error.strerror}; such an artifact is refused") from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -29,6 +30,9 @@ MARKS = {"passed": "✓", "failed": "✗", "skipped": "–", "error": "✗"}
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point. Returns the exit code: 0 passed, 1 the check said no, 2 wrong input, 3 infrastructure failed."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a mark that an encoding lacks must not end in a traceback
     options = _parser().parse_args(arguments)
     try:
         return int(options.call(options))
@@ -43,13 +47,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     import mlgate
 
-    parser = argparse.ArgumentParser(prog="mlgate", description="CI/CD for machine-learning models. Each stage writes evidence; the gate decides on it.")
+    parser = argparse.ArgumentParser(
+        prog="mlgate", description="CI/CD for machine-learning models. Each stage writes evidence; the gate decides on it."
+    )
     parser.add_argument("--version", action="version", version=f"mlgate {mlgate.__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     common = argparse.ArgumentParser(add_help=False)
-    common.add_argument("--config", default=os.environ.get("MLGATE_CONFIG") or "mlgate.yaml", help="configuration, relative to the working directory [mlgate.yaml]")
     common.add_argument(
-        "-C", "--working-directory", type=Path, default=Path(os.environ.get("MLGATE_WORKING_DIRECTORY") or "."), help="folder of the model in the repository [.]"
+        "--config",
+        default=os.environ.get("MLGATE_CONFIG") or "mlgate.yaml",
+        help="configuration, relative to the working directory [mlgate.yaml]",
+    )
+    common.add_argument(
+        "-C",
+        "--working-directory",
+        type=Path,
+        default=Path(os.environ.get("MLGATE_WORKING_DIRECTORY") or "."),
+        help="folder of the model in the repository [.]",
     )
     run = commands.add_parser("run", parents=[common], help="all stages in order, as on GitHub")
     run.set_defaults(call=_run_all)
@@ -61,6 +75,15 @@ def _parser() -> argparse.ArgumentParser:
     init.set_defaults(call=_init)
     setup = commands.add_parser("setup", parents=[common], help="check the configuration and forget earlier runs")
     setup.set_defaults(call=_setup)
+    dispatch = commands.add_parser("dispatch", parents=[common], help="check what a dispatched run asks for, and say what it would do")
+    dispatch.add_argument(
+        "--pull-request", default=os.environ.get("MLGATE_PULL_REQUEST") or "", help="number of the pull request that is checked out"
+    )
+    dispatch.add_argument(
+        "--data-revision", default=os.environ.get("MLGATE_DATA_REV") or "", help="where data is taken from: a branch, tag or commit"
+    )
+    dispatch.add_argument("--params", default=os.environ.get("MLGATE_PARAMS") or "", help="parameter overrides, one key=value a line")
+    dispatch.set_defaults(call=_dispatch)
     schema = commands.add_parser("schema", help="print the JSON Schema of mlgate.yaml or of a stage's evidence")
     schema.add_argument("of", choices=["config", *STAGE_HELP])
     schema.set_defaults(call=_schema)
@@ -100,10 +123,25 @@ def _init(options: argparse.Namespace) -> int:
 
 
 def _setup(options: argparse.Namespace) -> int:
+    from mlgate.stages import setup
+
     workspace = _open(options)
-    workspace.empty_state()
+    for line in setup.run(workspace, os.environ):
+        print(line, flush=True)
     _set_outputs(model=workspace.config.model)
-    print(f"✓ {options.config}: model {workspace.config.model}")
+    return 0
+
+
+def _dispatch(options: argparse.Namespace) -> int:
+    from mlgate.console import plain, workflow_command
+    from mlgate.stages import dispatch
+
+    plan = dispatch.plan(_open(options), pull_request=options.pull_request, data_revision=options.data_revision, params=options.params)
+    for line in plan.lines:
+        print(f"✓ {plain(line)}")
+        if os.environ.get("GITHUB_ACTIONS") == "true":
+            print(workflow_command("notice", plain(line), title="mlgate"))
+    _set_outputs(**{"head-sha": plan.head_sha})
     return 0
 
 
@@ -122,7 +160,11 @@ def _show(evidence: Evidence[Any], workspace: Workspace) -> None:
         print(f"{MARKS[evidence.status]} {plain(line)}", flush=True)
     if workspace.context.is_github:
         for annotation in evidence.annotations[:10]:  # GitHub keeps ten of each type a step
-            print(workflow_command(annotation.level, annotation.message, file=annotation.path, line=annotation.line, title=f"mlgate {evidence.stage}"))
+            print(
+                workflow_command(
+                    annotation.level, annotation.message, file=annotation.path, line=annotation.line, title=f"mlgate {evidence.stage}"
+                )
+            )
         if evidence.status == "error":
             print(workflow_command("error", plain(evidence.summary), title=f"mlgate {evidence.stage}"))
     _set_outputs(

@@ -51,8 +51,10 @@ LOWER_IS_BETTER = frozenset({"log_loss", "brier", "rmse", "mae", "mape"})
 METRICS_OF_SCORES = frozenset({"roc_auc", "pr_auc", "log_loss", "brier"})
 
 _MAX_CONFIG_BYTES = 1_000_000
+_MAX_MISTAKES = 25
+_MAX_LINE = 500
 _DURATION = re.compile(r"^\s*(?:(\d+)\s*d)?\s*(?:(\d+)\s*h)?\s*(?:(\d+)\s*m)?\s*(?:(\d+)\s*s)?\s*$")
-_USER_CODE = re.compile(r"^(?P<file>[^:]+\.py):(?P<name>[A-Za-z_]\w*)$")
+_USER_CODE = re.compile(r"(?P<file>[^:]+\.py):(?P<name>[A-Za-z_]\w*)")
 
 
 def parse_duration(value: object) -> object:
@@ -63,6 +65,13 @@ def parse_duration(value: object) -> object:
             raise ValueError("expected a duration such as 90s, 30m, 2h or 1h30m")
         days, hours, minutes, seconds = (int(group or 0) for group in match.groups())
         return ((days * 24 + hours) * 60 + minutes) * 60 + seconds
+    return _no_boolean(value)
+
+
+def _no_boolean(value: object) -> object:
+    """YAML's `yes` is no number, though Python takes it for 1."""
+    if isinstance(value, bool):
+        raise ValueError(f"expected a number, got {_kind(value)}")  # noqa: TRY004 -- pydantic explains ValueError only
     return value
 
 
@@ -79,19 +88,21 @@ NonEmpty = Annotated[str, StringConstraints(min_length=1)]
 Seconds = Annotated[
     int,
     BeforeValidator(parse_duration),
-    Field(gt=0),
+    Field(gt=0, le=366 * 86400),
     WithJsonSchema({"anyOf": [{"type": "string", "pattern": _DURATION.pattern}, {"type": "integer", "exclusiveMinimum": 0}]}),
 ]
+
+Number = Annotated[float, BeforeValidator(_no_boolean)]
 
 
 def user_code(reference: str) -> tuple[str, str] | None:
     """`path/to/module.py:name` as (path, name), or None where the text is of another form."""
-    match = _USER_CODE.match(reference)
+    match = _USER_CODE.fullmatch(reference)
     return (match["file"], match["name"]) if match else None
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, str_strip_whitespace=True, use_attribute_docstrings=True)
 
 
 class ContractConfig(_Section):
@@ -154,7 +165,10 @@ class EvaluationConfig(_Section):
         task = info.data.get("task")
         known = {"classification": CLASSIFICATION_METRICS, "regression": REGRESSION_METRICS}.get(task, ())
         for name in names:
-            if known and name not in known and user_code(name) is None:
+            code = user_code(name)
+            if code is not None:
+                _relative_path(code[0])
+            elif known and name not in known:
                 raise ValueError(f"no metric '{name}' for {task}{did_you_mean(name, known)} (or path/to/module.py:function)")
         short = [metric_name(name) for name in names]
         for name in short:
@@ -173,11 +187,11 @@ class EvaluationConfig(_Section):
 class RuleConfig(_Section):
     metric: NonEmpty
     """Name of a metric of the evaluation."""
-    min: float | None = None
+    min: Number | None = None
     """The candidate's value must not be below this."""
-    max: float | None = None
+    max: Number | None = None
     """The candidate's value must not be above this."""
-    margin: Annotated[float, Field(ge=0)] | None = None
+    margin: Annotated[float, Field(ge=0), BeforeValidator(_no_boolean)] | None = None
     """The candidate must not be worse than the baseline by more than this (non-inferiority margin, in units of the metric)."""
     better: Literal["higher", "lower"] | None = None
     """Which direction is better; needed for `margin` on a metric mlgate does not know."""
@@ -194,7 +208,7 @@ class RuleConfig(_Section):
 class GateConfig(_Section):
     baseline: NonEmpty = "base"
     """`base` (the commit the pull request would change), `champion` (the registry's), or the path of a predictions file."""
-    confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
+    confidence: Annotated[float, Field(gt=0.5, lt=1), BeforeValidator(_no_boolean)] = 0.95
     """One-sided confidence of every bound."""
     cannot_tell: Literal["warn", "block"] = "warn"
     """What a pull request does when the holdout cannot settle a margin."""
@@ -253,6 +267,14 @@ class Config(_Section):
 
     @model_validator(mode="after")
     def _rules_name_metrics(self) -> Self:
+        directions = {rule.metric for rule in self.gate.rules if rule.better is not None}
+        for index, rule in enumerate(self.gate.rules):
+            if (
+                rule.margin is not None
+                and rule.metric not in directions
+                and rule.metric not in (*CLASSIFICATION_METRICS, *REGRESSION_METRICS)
+            ):
+                raise _Dangling(f"gate.rules[{index}].better", f"expected higher or lower; mlgate does not know '{rule.metric}'")
         if self.evaluation.metrics_files:
             return self  # their keys are known only once they are written: `evaluate` checks the rest
         known = [metric_name(name) for name in self.evaluation.metrics]
@@ -267,7 +289,7 @@ class Config(_Section):
         return [metric_name(name) for name in self.evaluation.metrics]
 
 
-class _Dangling(ValueError):
+class _Dangling(ValueError):  # noqa: N818 -- never leaves this module
     def __init__(self, key: str, message: str) -> None:
         super().__init__(message)
         self.key = key
@@ -316,7 +338,7 @@ def parse(text: bytes, name: str) -> Config:
     try:
         return Config.model_validate(document)
     except ValidationError as error:
-        raise InputError("\n".join(f"{name}: {line}" for line in _explain(error))) from None
+        raise InputError("\n".join(f"{name}: {_one_line(line)}" for line in _explain(error))) from None
 
 
 def parse_yaml(text: bytes, name: str) -> Any:
@@ -330,9 +352,9 @@ def parse_yaml(text: bytes, name: str) -> Any:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-        raise InputError(f"{name}: {where}not valid YAML: {error.problem or error.context}") from None
+        raise InputError(f"{name}: {where}not valid YAML: {_one_line(error.problem or error.context or 'broken')}") from None
     except yaml.YAMLError as error:
-        raise InputError(f"{name}: not valid YAML: {' '.join(str(error).split())}") from None
+        raise InputError(f"{name}: not valid YAML: {_one_line(str(error))}") from None
     except (RecursionError, ValueError) as error:
         reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
         raise InputError(f"{name}: not valid YAML: {reason}") from None
@@ -357,6 +379,13 @@ class _StrictLoader(yaml.SafeLoader):
             event = self.peek_event()  # type: ignore[no-untyped-call]
             raise yaml.composer.ComposerError(None, None, "aliases (*name) are not supported; write the value out", event.start_mark)
         return super().compose_node(parent, index)
+
+    def construct_object(self, node: Any, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep=deep)
+        except (AttributeError, LookupError, ValueError, OverflowError):  # `!!bool maybe`, 2001-99-99: PyYAML does not say where
+            value = _short(node.value) if isinstance(node, yaml.ScalarNode) else "this"
+            raise yaml.constructor.ConstructorError(None, None, f"'{value}' is no {node.tag.rpartition(':')[2]}", node.start_mark) from None
 
     def construct_mapping(self, node: Any, deep: bool = False) -> Any:
         seen: set[object] = set()
@@ -385,6 +414,8 @@ def _explain(error: ValidationError) -> list[str]:
             case "extra_forbidden":
                 key = str(location[-1])
                 lines.append(f"{_key_path(location[:-1], key)}: unknown key{did_you_mean(key, _keys_at(location[:-1]))}")
+            case "invalid_key":
+                lines.append(f"{_key_path(location[:-1]) or 'top level'}: expected text as a key, got {_kind(given)}")
             case "missing":
                 lines.append(f"{_key_path(location)}: missing; this key is required")
             case "value_error":
@@ -393,8 +424,10 @@ def _explain(error: ValidationError) -> list[str]:
                 expected = re.findall(r"'([^']*)'", str(problem.get("ctx", {}).get("expected", "")))
                 lines.append(f"{_key_path(location)}: '{_short(given)}' is not possible{did_you_mean(str(given), expected)}")
             case _:
-                lines.append(f"{_key_path(location)}: {problem['msg'][:1].lower()}{problem['msg'][1:]}, got {_kind(given)}")
-    return list(dict.fromkeys(lines))
+                lines.append(f"{_key_path(location) or 'top level'}: {problem['msg'][:1].lower()}{problem['msg'][1:]}, got {_kind(given)}")
+    distinct = list(dict.fromkeys(lines))
+    more = len(distinct) - _MAX_MISTAKES
+    return [*distinct[:_MAX_MISTAKES], f"and {more:,} more mistakes"] if more > 0 else distinct
 
 
 def _key_path(location: tuple[int | str, ...], *more: str) -> str:
@@ -449,6 +482,10 @@ def _kind(value: object) -> str:
             return f"{_short(value)} (a {type(value).__name__})"
 
 
+def _one_line(text: str) -> str:
+    return " ".join(text.split())[:_MAX_LINE]
+
+
 def _short(value: object) -> str:
-    text = " ".join(str(value).split())
+    text = " ".join(str(value).encode(errors="backslashreplace").decode().split())
     return text if len(text) <= 60 else text[:57] + "..."

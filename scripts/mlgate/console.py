@@ -11,12 +11,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
-_CONTROL = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
+_CONTROL = re.compile(
+    r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff]"
+)
+
+_OLD_COMMAND = re.compile(r"##+\[")
 
 
 def plain(text: str) -> str:
-    """Text of unknown origin on one line, without control, escape, bidirectional and zero-width characters."""
-    return " ".join(_CONTROL.sub("", text).split())
+    """Text of unknown origin on one line, without control, escape, bidirectional and zero-width characters, fit for any encoding and
+    without the older form of workflow commands (`##[name]`), which GitHub's runner obeys anywhere in a line."""
+    line = " ".join(_CONTROL.sub("", text).split())
+    return _OLD_COMMAND.sub("# [", line).encode(errors="backslashreplace").decode()
 
 
 def workflow_command(name: str, message: str, **properties: str | int) -> str:

@@ -17,12 +17,13 @@ from mlgate.errors import InfrastructureError, InputError
 
 SCHEMA_VERSION = 1
 MAX_EVIDENCE_BYTES = 20_000_000
+MAX_TEXT = 20_000
 
 Status = Literal["passed", "failed", "skipped", "error"]
 Verdict = Literal["better", "no worse", "worse", "cannot tell"]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Commit = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40}([0-9a-f]{24})?$")]
-Text = Annotated[str, StringConstraints(max_length=20_000)]
+Text = Annotated[str, StringConstraints(max_length=MAX_TEXT)]
 
 
 def _inside(path: str) -> str:

@@ -9,14 +9,23 @@ from pathlib import Path
 
 from mlgate.errors import InfrastructureError, InputError
 
+# Set by git for its hooks. Our questions are about the folder we are asked about, also where a hook asks them.
+_OF_A_HOOK = frozenset(
+    {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES"}
+)
 
-def run(root: Path, *arguments: str, stdin: bytes | None = None, env: dict[str, str] | None = None) -> bytes:
+
+def run(
+    root: Path, *arguments: str, stdin: bytes | None = None, env: dict[str, str] | None = None, timeout_s: float | None = None
+) -> bytes:
     """Standard output of `git <arguments>` in `root`.
 
     Raises:
         subprocess.CalledProcessError: git said no; its `stderr` says why.
-        InfrastructureError: there is no git.
+        InputError: the repository belongs to another user, and git refuses to work in it.
+        InfrastructureError: there is no git, or it took longer than `timeout_s`.
     """
+    inherited = {name: value for name, value in os.environ.items() if name not in _OF_A_HOOK}
     try:
         return subprocess.run(
             ["git", *arguments],
@@ -25,8 +34,17 @@ def run(root: Path, *arguments: str, stdin: bytes | None = None, env: dict[str, 
             stdin=subprocess.DEVNULL if stdin is None else None,
             capture_output=True,
             check=True,
-            env={**os.environ, "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C", **(env or {})},
+            timeout=timeout_s,
+            env={**inherited, "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C", **(env or {})},
         ).stdout
+    except subprocess.CalledProcessError as error:
+        # Usual in container jobs. Taken for "no repository", it would switch off the baseline.
+        if strangers := re.search(rb"dubious ownership in repository at '([^']*)'", error.stderr):
+            where, command = strangers[1].decode(errors="replace"), "git config --global --add safe.directory '*'"
+            raise InputError(f"{where}: the repository belongs to another user, so git does not touch it; run: {command}") from None
+        raise
+    except subprocess.TimeoutExpired:
+        raise InfrastructureError(f"git {arguments[0]}: no end after {timeout_s:.0f} s; given up") from None
     except FileNotFoundError:
         raise InfrastructureError("git: not found on PATH; install it") from None
 
@@ -56,6 +74,23 @@ def parents(root: Path, revision: str = "HEAD") -> list[str]:
     """SHAs of a commit's parents, as far as this clone knows them."""
     listed = try_text(root, "rev-list", "--parents", "--max-count=1", revision, "--")
     return listed.split()[1:] if listed else []
+
+
+def recorded_parents(root: Path, revision: str = "HEAD") -> list[str]:
+    """SHAs of a commit's parents as the commit itself names them, also those that a shallow clone cut off."""
+    content = try_text(root, "cat-file", "commit", revision) or ""
+    header = content.partition("\n\n")[0]
+    return [line.removeprefix("parent ") for line in header.splitlines() if line.startswith("parent ")]
+
+
+def current_branch(root: Path) -> str | None:
+    """Name of the branch that is checked out; None for a detached HEAD."""
+    return try_text(root, "symbolic-ref", "--quiet", "--short", "HEAD") or None
+
+
+def is_ancestor(root: Path, one: str, other: str) -> bool:
+    """Whether `other` descends from `one`, or is it."""
+    return try_text(root, "merge-base", "--is-ancestor", one, other) is not None
 
 
 def merge_base(root: Path, one: str, other: str) -> str | None:

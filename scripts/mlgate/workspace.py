@@ -15,7 +15,7 @@ from mlgate import git
 from mlgate.config import Config
 from mlgate.console import Console
 from mlgate.context import RunContext
-from mlgate.errors import InputError
+from mlgate.errors import InfrastructureError, InputError
 from mlgate.evidence import Annotation, DataRef, Evidence, FileRef, Record, Status, Subject
 
 
@@ -87,14 +87,26 @@ class Workspace:
         return self.state / "evidence" / f"{stage}.json"
 
     def prepare_state(self) -> None:
-        """Make the state folder, and keep Git from ever seeing it."""
-        self.state.mkdir(parents=True, exist_ok=True)
-        ignore = self.root / ".mlgate" / ".gitignore"
-        if not ignore.exists():
-            ignore.write_text("*\n")
+        """Make the state folder, and keep Git from ever seeing it.
+
+        Raises:
+            InputError: on GitHub, where it is a link: a pull request could commit one that leads out of the checkout.
+            InfrastructureError: the disk refuses.
+        """
+        folder = self.root / ".mlgate"
+        if self.context.is_github and (folder.is_symlink() or self.state.is_symlink()):
+            raise InputError(".mlgate: expected a folder of mlgate's own, found a link; remove it from the repository")
+        try:
+            self.state.mkdir(parents=True, exist_ok=True)
+            ignore = folder / ".gitignore"
+            if not ignore.exists():
+                ignore.write_text("*\n")
+        except OSError as error:
+            raise InfrastructureError(f"{folder}: cannot be written: {error.strerror}") from None
 
     def empty_state(self) -> None:
-        """Forget earlier runs; runs tracked in .mlgate/mlflow and a store folder beside it stay."""
+        """Forget earlier runs; runs tracked in .mlgate/mlflow and a store folder beside it stay. Raises as `prepare_state` does."""
+        self.prepare_state()
         shutil.rmtree(self.state, ignore_errors=True)
         self.prepare_state()
 
@@ -117,7 +129,9 @@ class Workspace:
             ("run", mine and (mine.repository, mine.run_id), theirs and (theirs.repository, theirs.run_id)),
         ):
             if expected != got:
-                raise InputError(f"{stage}.json: evidence of another {what} ({got or 'none'}, expected {expected or 'none'}); run '{stage}' again")
+                raise InputError(
+                    f"{stage}.json: evidence of another {what} ({got or 'none'}, expected {expected or 'none'}); run '{stage}' again"
+                )
         if mine and theirs and theirs.attempt > mine.attempt:
             raise InputError(f"{stage}.json: evidence of a later attempt ({theirs.attempt}) of this run; start the newest attempt again")
         return found

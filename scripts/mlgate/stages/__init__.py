@@ -35,7 +35,7 @@ def run(stage: str, workspace: Workspace) -> Evidence[Any]:
         stage=stage,
         model=workspace.config.model,
         status=result.status,
-        summary=result.summary,
+        summary=_storable(result.summary),
         subject=workspace.subject(result.data),
         started_at=started_at,
         duration_s=time.perf_counter() - clock,
@@ -47,3 +47,9 @@ def run(stage: str, workspace: Workspace) -> Evidence[Any]:
     workspace.prepare_state()
     records.write(evidence, workspace.evidence_path(stage))
     return evidence
+
+
+def _storable(text: str) -> str:
+    """Text as evidence takes it: of bounded length, and Unicode that JSON can carry, whatever file names or keys it speaks of."""
+    text = text.encode(errors="backslashreplace").decode()
+    return text if len(text) <= records.MAX_TEXT else f"{text[: records.MAX_TEXT - 1]}…"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -43,6 +43,7 @@ class Findings:
     train_data: str | None = None
     task: str = "classification"
     columns: dict[str, str] = field(default_factory=dict)
+    slices: list[str] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
 
 
@@ -65,7 +66,9 @@ def run(root: Path, config_path: str, *, is_forced: bool = False) -> list[str]:
     proposals = {root / config_path: render_config(found)}
     if found.train_data:
         proposals[root / _contract_path(found.train_data)] = render_contract(_read_table(root / found.train_data), found.train_data)
-    proposals[top / ".github/workflows/mlgate.yml"] = render_workflow(root.relative_to(top.resolve()), config_path)
+    proposals[top / ".github/workflows/mlgate.yml"] = render_workflow(
+        root.relative_to(top.resolve()), config_path, git.default_branch(root) or "main"
+    )
     existing = [path for path in proposals if path.exists()]
     if existing and not is_forced:
         raise InputError(f"{_shown(existing[0], root)}: exists already; remove it, or give --force to replace it. Nothing was written.")
@@ -166,6 +169,17 @@ def _survey_predictions(table: pd.DataFrame, found: Findings) -> None:
         is_number = values.dtype.kind == "f" and bool((values.dropna() % 1 != 0).any())
         found.task = "regression" if is_number or values.nunique() > _MAX_CLASSES else "classification"
         found.remarks.append(f"{found.predictions}: {len(table):,} examples, taken as {found.task}")
+    others = [name for name in table.columns if str(name) not in found.columns.values()]
+    found.slices = [str(name) for name in others if _is_short_list(table[name])]
+
+
+def _is_short_list(column: pd.Series[Any]) -> bool:
+    """Whether a column's values could name subgroups."""
+    return (
+        column.dtype.kind in "biOTU"
+        and all(isinstance(value, Hashable) for value in column)
+        and 2 <= column.nunique() <= _MAX_LISTED_VALUES
+    )
 
 
 def render_config(found: Findings) -> str:
@@ -186,12 +200,13 @@ def render_config(found: Findings) -> str:
         ]
     lines += ["data:", *data] if data else []
     lines += ["train:", f"  command: {found.command}", "  timeout: 2h"]
-    lines += [f"  params: {json.dumps(found.params)}"] if found.params else []
+    lines += [f"  params: {_listed(found.params)}"] if found.params else []
     lines += ["evaluation:", f"  task: {found.task}", f"  predictions: {_quoted(found.predictions)}"]
     if found.columns:
         lines.append(f"  columns: {{{', '.join(f'{role}: {_quoted(name)}' for role, name in found.columns.items())}}}")
     lines.append(f"  metrics: [{', '.join(metrics)}]")
-    lines += [f"  metrics_files: {json.dumps(found.metrics_files)}"] if found.metrics_files else []
+    lines += [f"  metrics_files: {_listed(found.metrics_files)}"] if found.metrics_files else []
+    lines += [f"  slices: {_listed(found.slices)}"] if found.slices else []
     lines += ["gate:", "  rules:"]
     if found.task == "classification":
         lines.append("    - {metric: accuracy, margin: 0.01} # not worse than the baseline by more than one point")
@@ -214,6 +229,7 @@ def render_contract(table: pd.DataFrame, data: str) -> str:
             lines.append("    nullable: true")
         elif str(name).lower() in _ROLES["id"] and column.is_unique:
             lines.append("    unique: true")
+            continue
         if column.dtype.kind in "iuf" and column.notna().any():
             low, high = column.min(), column.max()
             lines.append(f"    checks: {{in_range: {{min_value: {low.item()}, max_value: {high.item()}}}}}")
@@ -226,9 +242,11 @@ def _dtype(column: pd.Series[Any]) -> str:
     return "str" if column.dtype.kind in "OTU" or str(column.dtype) in ("str", "string") else str(column.dtype)
 
 
-def render_workflow(working_directory: Path, config_path: str) -> str:
+def render_workflow(working_directory: Path, config_path: str, default_branch: str) -> str:
     """The workflow to copy, with this model's folder filled in."""
     text = (TEMPLATES / "workflows/pull-request.yml").read_text()
+    if default_branch != "main":
+        text = text.replace("branches: [main] # your default branch", f"branches: [{_quoted(default_branch)}]")
     folder = working_directory.as_posix()
     if folder != ".":
         text = re.sub(r"(?m)^(\s*)# working-directory:.*$", lambda match: f"{match[1]}working-directory: {_quoted(folder)}", text)
@@ -239,6 +257,10 @@ def render_workflow(working_directory: Path, config_path: str) -> str:
 
 def _contract_path(data: str) -> str:
     return f"contracts/{PurePosixPath(data).stem}.yaml"
+
+
+def _listed(texts: list[str]) -> str:
+    return f"[{', '.join(map(_quoted, texts))}]"
 
 
 def _quoted(text: str) -> str:

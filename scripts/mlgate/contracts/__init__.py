@@ -1,0 +1,1 @@
+"""Contracts: pandera schemas that data must satisfy before anything is trained."""

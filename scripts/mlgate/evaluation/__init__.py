@@ -1,0 +1,1 @@
+"""Predictions on the holdout and the metrics computed from them."""

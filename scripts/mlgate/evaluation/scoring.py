@@ -1,0 +1,169 @@
+"""A model's evaluation: named metrics, the user's own and numbers from files together, on all examples and by slice.
+
+Candidate and baseline both go through here, so that one code computes both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from mlgate.config import EvaluationConfig, RuleConfig, did_you_mean, metric_name, user_code
+from mlgate.errors import InputError
+from mlgate.evaluation import metrics, own_metrics
+from mlgate.evaluation.loading import positive_class
+from mlgate.evaluation.predictions import Predictions
+from mlgate.evidence import MetricValue, SliceMetrics, finite
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What was computed from one model's predictions."""
+
+    predictions: Predictions
+    """With the values of the user's own metrics."""
+    metrics: list[MetricValue]
+    slices: list[SliceMetrics]
+    undefined: dict[str, str]
+    """Metrics without a value, and why."""
+    warnings: list[str]
+
+
+def score(
+    predictions: Predictions,
+    evaluation: EvaluationConfig,
+    rules: Sequence[RuleConfig],
+    files: Mapping[str, Mapping[str, float]],
+    *,
+    root: Path,
+    shown_as: str,
+) -> Scored:
+    """Every metric of the configuration.
+
+    Args:
+        predictions: at least one example.
+        evaluation: which metrics, the positive class.
+        rules: of the gate; they say which direction of an unknown number is better.
+        files: numbers by metric file.
+        root: the working directory, for the user's own metrics.
+        shown_as: what messages call the predictions.
+
+    Raises:
+        InputError: a metric cannot be computed from such predictions, fails, or has the name of another.
+    """
+    positive = _positive(predictions, evaluation, shown_as)
+    named = [name for name in evaluation.metrics if user_code(name) is None]
+    found: dict[str, MetricValue] = {}
+    undefined: dict[str, str] = {}
+    for name in named:
+        try:
+            number = metrics.value(name, predictions, positive)
+        except metrics.NotDefinedError as reason:
+            undefined[name] = str(reason)
+            continue
+        found[name] = MetricValue(name=name, value=number, better=metrics.better(name), source="predictions")
+    slices, warnings = metrics.by_slice(named, predictions, positive)
+    own, slices, more = _own(predictions, evaluation, rules, slices, positive, root)
+    values = {metric.name: metric.values for metric in own if metric.values is not None}
+    found |= {m.name: MetricValue(name=m.name, value=m.value, better=m.better or direction(m.name, rules), source="user") for m in own}
+    ordered = [found[name] for name in map(metric_name, evaluation.metrics) if name in found]
+    return Scored(
+        predictions=replace(predictions, values=values),
+        metrics=ordered + _from_files(files, [metric_name(name) for name in evaluation.metrics], rules),
+        slices=slices,
+        undefined=undefined,
+        warnings=[f"{name} is not defined on this holdout: {reason}" for name, reason in undefined.items()] + warnings + more,
+    )
+
+
+def direction(metric: str, rules: Sequence[RuleConfig]) -> Literal["higher", "lower"] | None:
+    """Which direction of a number mlgate does not know is better, as the gate's rules say: by `better`, else by only a min or max."""
+    mine = [rule for rule in rules if rule.metric == metric]
+    for rule in mine:
+        if rule.better:
+            return rule.better
+    has_min, has_max = any(rule.min is not None for rule in mine), any(rule.max is not None for rule in mine)
+    if has_min == has_max:
+        return None
+    return "higher" if has_min else "lower"
+
+
+def check_rules(rules: Sequence[RuleConfig], scored: Scored, shown_as: str) -> None:
+    """Refuse rules about metrics that exist nowhere; which keys a metric file has is known only now.
+
+    Raises:
+        InputError: naming the rule's key path, and the nearest metric there is.
+    """
+    there = {metric.name: metric for metric in scored.metrics}
+    for place, rule in enumerate(rules):
+        where = f"{shown_as}: gate.rules[{place}]"
+        if rule.metric in scored.undefined:
+            raise InputError(f"{where}.metric: '{rule.metric}' is not defined on this holdout: {scored.undefined[rule.metric]}")
+        if rule.metric not in there:
+            raise InputError(f"{where}.metric: no metric '{rule.metric}' in evaluation{did_you_mean(rule.metric, there)}")
+        known = there[rule.metric].better
+        if rule.better and known and rule.better != known:
+            raise InputError(f"{where}.better: '{rule.metric}' is better {known}, not {rule.better}")
+        if rule.margin is not None and known is None:
+            raise InputError(f"{where}.better: missing; a margin on '{rule.metric}' needs 'higher' or 'lower'")
+
+
+def _positive(predictions: Predictions, evaluation: EvaluationConfig, shown_as: str) -> str | None:
+    classes = predictions.classes
+    if classes is None:
+        return None
+    if len(classes) <= 2:
+        return positive_class(classes, evaluation.positive, shown_as)
+    for name in evaluation.metrics:
+        if name.endswith("_binary"):
+            raise InputError(
+                f"evaluation.metrics: '{name}' is for two classes, {shown_as} has {len(classes)}; use '{name.removesuffix('binary')}macro'"
+            )
+    return None
+
+
+def _own(
+    predictions: Predictions,
+    evaluation: EvaluationConfig,
+    rules: Sequence[RuleConfig],
+    slices: list[SliceMetrics],
+    positive: str | None,
+    root: Path,
+) -> tuple[list[own_metrics.OwnMetric], list[SliceMetrics], list[str]]:
+    """The user's own metrics, the slices with them, and what they could not do."""
+    references = [name for name in evaluation.metrics if user_code(name)]
+    if not references:
+        return [], slices, []
+    indices = [index for _, _, index in metrics.groups(predictions)]
+    own = own_metrics.call(references, predictions, positive=positive, groups=indices, root=root)
+    warnings = [
+        f"{metric.name} is not defined on {metric.by_group.count(None)} of {len(indices)} slices: {metric.undefined}"
+        for metric in own
+        if metric.undefined
+    ]
+    for metric in own:
+        known = direction(metric.name, rules)
+        if metric.better and known and metric.better != known and any(r.better for r in rules if r.metric == metric.name):
+            warnings.append(
+                f"{metric.name}: its function says better is {metric.better}, gate.rules says {known}; the function is believed"
+            )
+    order = [metric_name(name) for name in evaluation.metrics]
+    joined = []
+    for place, part in enumerate(slices):
+        numbers = {**part.metrics, **{m.name: None if (v := m.by_group[place]) is None else finite(v) for m in own}}
+        joined.append(part.model_copy(update={"metrics": {name: numbers[name] for name in order}}))
+    return own, joined, warnings
+
+
+def _from_files(files: Mapping[str, Mapping[str, float]], taken: Sequence[str], rules: Sequence[RuleConfig]) -> list[MetricValue]:
+    owner = dict.fromkeys(taken, "evaluation.metrics")
+    found = []
+    for path, numbers in files.items():
+        for name, number in numbers.items():
+            if name in owner:
+                raise InputError(f"{path}: '{name}' is also a metric of {owner[name]}; rename one of them")
+            owner[name] = path
+            found.append(MetricValue(name=name, value=number, better=direction(name, rules), source="file"))
+    return found

@@ -1,0 +1,1 @@
+"""MLflow: where runs are tracked, and writing them from a process of its own."""

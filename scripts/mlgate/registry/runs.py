@@ -1,0 +1,239 @@
+"""Runs in MLflow, started and written without waiting: requests go to a recorder process, answers are taken when they are needed."""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import selectors
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from mlgate.console import plain
+from mlgate.errors import InfrastructureError
+from mlgate.evidence import MlflowRun
+from mlgate.registry.tracking import Tracking
+
+WAIT_S = 300
+
+
+class Pending:
+    """Something asked of the recorder that may still be going on."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
+        self._turn = recorder.asked
+
+    def wait(self, timeout_s: float = WAIT_S) -> dict[str, Any]:
+        """Wait until it is written. Raises InfrastructureError when it could not be."""
+        return self._recorder.answer(self._turn, timeout_s)
+
+
+@dataclass(frozen=True)
+class StartedRun:
+    """A run that MLflow shows, or soon will, as running."""
+
+    tracking: Tracking
+    experiment: str
+    _recorder: Recorder
+    _started: Pending
+
+    def describe(self, timeout_s: float = WAIT_S) -> MlflowRun:
+        """What evidence says of it. Raises InfrastructureError when MLflow did not take it."""
+        answer = self._started.wait(timeout_s)
+        run_id, experiment_id = str(answer["run_id"]), str(answer["experiment_id"])
+        return MlflowRun(
+            tracking_uri=self.tracking.shown, experiment=self.experiment, run_id=run_id, url=self.tracking.run_url(experiment_id, run_id)
+        )
+
+    def finish(
+        self,
+        status: Literal["FINISHED", "FAILED", "KILLED"],
+        *,
+        metrics: Mapping[str, float],
+        tags: Mapping[str, str],
+        files: Sequence[tuple[Path, str]] = (),
+        timeout_s: float = WAIT_S,
+    ) -> MlflowRun:
+        """Write what came of it and end the run.
+
+        Args:
+            status: as MLflow calls it.
+            metrics: numbers by name.
+            tags: texts by name.
+            files: each with the folder of the run it goes to.
+
+        Raises:
+            InfrastructureError: MLflow did not take it.
+        """
+        run = self.describe(timeout_s)
+        self._recorder.ask(
+            do="finish",
+            run_id=run.run_id,
+            tracking_uri=self.tracking.uri,
+            status=status,
+            metrics=dict(metrics),
+            tags=dict(tags),
+            files=_paths(files),
+        ).wait(timeout_s)
+        _idle[run.run_id] = self._recorder
+        return run
+
+
+_idle: dict[str, Recorder] = {}
+"""Recorders by the run they wrote last: the evaluation that follows in the same process need not import MLflow again."""
+
+
+def start(
+    recorder: Recorder, tracking: Tracking, *, experiment: str, name: str, params: Mapping[str, str], tags: Mapping[str, str]
+) -> StartedRun:
+    """Start a run; returns at once, long before MLflow has it."""
+    started = recorder.ask(
+        do="start",
+        tracking_uri=tracking.uri,
+        artifacts=str(tracking.artifacts) if tracking.artifacts else None,
+        experiment=experiment,
+        name=name,
+        params=dict(params),
+        tags=dict(tags),
+    )
+    return StartedRun(tracking, experiment, recorder, started)
+
+
+def log_evaluation(
+    tracking_uri: str, run_id: str, metrics: Mapping[str, float], files: Sequence[Path], folder: str = "evaluation"
+) -> Pending:
+    """Add metrics and files to a run that training has left; returns at once.
+
+    Args:
+        tracking_uri: `tracking.resolve(…).uri`, not the one evidence shows: that has no password and a shortened path.
+        run_id: of the training's evidence.
+        metrics: numbers by name; what is not finite is left out.
+        files: to keep with the run.
+        folder: of the run that they go to.
+    """
+    recorder = _idle.pop(run_id, None) or Recorder(Path.cwd())
+    pending = recorder.ask(
+        do="log", run_id=run_id, tracking_uri=tracking_uri, metrics=dict(metrics), tags={}, files=_paths([(path, folder) for path in files])
+    )
+    recorder.end_input()
+    return pending
+
+
+class Recorder:
+    """The process that writes to MLflow. It imports MLflow while we do something else."""
+
+    def __init__(self, root: Path) -> None:
+        """Start it; `root` is its working directory."""
+        self.asked = 0
+        self._answers: list[dict[str, Any]] = []
+        self._buffer = b""
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 -- closed with the process
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "mlgate.registry.recorder"],
+            cwd=root,
+            env=_environment(),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._stderr,
+            start_new_session=True,  # Ctrl-C is ours to handle; the run still has to be ended in MLflow
+        )
+        atexit.register(self.close)
+
+    def ask(self, **request: Any) -> Pending:
+        """Send a request. That the process is gone is found out when its answer is waited for."""
+        self.asked += 1
+        stdin = self._process.stdin
+        if stdin and not stdin.closed:
+            with suppress(BrokenPipeError):
+                stdin.write(json.dumps(request).encode() + b"\n")
+                stdin.flush()
+        return Pending(self)
+
+    def answer(self, turn: int, timeout_s: float) -> dict[str, Any]:
+        """The answer to a request, counted from 1. Raises InfrastructureError."""
+        deadline = time.monotonic() + timeout_s
+        while len(self._answers) < turn:
+            line = self._line(deadline)
+            if line is None:
+                reason = self._last_words() or "it did not answer"
+                self.close(is_forced=True)
+                self._answers += [{"error": reason}] * (turn - len(self._answers))
+            else:
+                self._answers.append(json.loads(line))
+        answer = self._answers[turn - 1]
+        if "error" in answer:
+            raise InfrastructureError(f"MLflow did not take the run: {plain(str(answer['error']))[:400]}")
+        return answer
+
+    def end_input(self) -> None:
+        """Say that nothing more will be asked; what was asked is still done."""
+        if self._process.stdin:
+            with suppress(BrokenPipeError):
+                self._process.stdin.close()
+
+    def close(self, is_forced: bool = False) -> None:
+        """End the process, after it has done what it was asked unless it is forced. A run it left open is marked as killed."""
+        atexit.unregister(self.close)
+        self.end_input()
+        if is_forced or self.asked == 0:
+            self._process.kill()
+        try:
+            self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        if self._process.stdout:
+            self._process.stdout.close()
+        self._stderr.close()
+
+    def _line(self, deadline: float) -> bytes | None:
+        """The next line it says; None when it ends or the time is over."""
+        stdout = self._process.stdout
+        if stdout is None or stdout.closed:
+            return None
+        with selectors.DefaultSelector() as selector:
+            selector.register(stdout, selectors.EVENT_READ)
+            while b"\n" not in self._buffer:
+                if not selector.select(max(0.0, deadline - time.monotonic())):
+                    return None
+                chunk = os.read(stdout.fileno(), 1 << 16)
+                if not chunk:
+                    return None
+                self._buffer += chunk
+        line, _, self._buffer = self._buffer.partition(b"\n")
+        return line
+
+    def _last_words(self) -> str:
+        if self._stderr.closed:
+            return ""
+        self._stderr.seek(0)
+        lines = [plain(line) for line in self._stderr.read().decode(errors="replace").splitlines()]
+        return next((line for line in reversed(lines) if line), "")
+
+
+def _paths(files: Sequence[tuple[Path, str]]) -> list[tuple[str, str]]:
+    return [(str(path.absolute()), folder) for path, folder in files if path.is_file()]
+
+
+def _environment() -> dict[str, str]:
+    """For the recorder: quiet, not for long with a server that is gone, and without the user's import path."""
+    environ = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME", "MLGATE_GITHUB_TOKEN")}
+    return {
+        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
+        "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
+        **environ,
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+        "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+        "GIT_PYTHON_REFRESH": "quiet",
+        "PYTHONWARNINGS": "ignore",
+        "PYTHONPATH": str(Path(__file__).resolve().parents[2]),
+    }

@@ -1,0 +1,144 @@
+"""The verdict line and the sentence below it, whatever way a run ended. Words only; the gate has decided."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from mlgate.context import RunContext
+from mlgate.evidence import STAGES, Evidence, GateFindings, Record, ValidationFindings
+from mlgate.render import numbers
+from mlgate.render.document import Answer, Code, Line
+
+Evidences = Mapping[str, Evidence[Any]]
+R = TypeVar("R", bound=Record)
+
+_BEFORE_GATE = tuple(stage for stage in STAGES if stage not in {"gate", "report"})
+_SAID_NO = {
+    "check": "a check failed",
+    "pull-data": "the data could not be verified",
+    "validate-data": "the data breaks its contract; nothing was trained",
+    "train": "training failed",
+    "evaluate": "the evaluation is not valid",
+}
+_DOING = {
+    "check": "running the checks",
+    "pull-data": "pulling the data",
+    "validate-data": "checking the data",
+    "train": "training",
+    "evaluate": "evaluating",
+    "gate": "comparing with the baseline",
+}
+
+
+def findings_of(evidences: Evidences, stage: str, record: type[R]) -> R | None:
+    """Findings of a stage; None where it has none."""
+    evidence = evidences.get(stage)
+    return evidence.findings if evidence is not None and isinstance(evidence.findings, record) else None
+
+
+def broken_stage(evidences: Evidences) -> Evidence[Any] | None:
+    """The first stage before the gate that ended the run; None where all went through."""
+    return next((evidences[stage] for stage in _BEFORE_GATE if stage in evidences and evidences[stage].status in {"failed", "error"}), None)
+
+
+def answer(evidences: Evidences, refused: Mapping[str, str], context: RunContext) -> tuple[Answer, str]:
+    """The verdict line and why, in one sentence."""
+    gate = findings_of(evidences, "gate", GateFindings)
+    broken = broken_stage(evidences)
+    if broken is not None:
+        return _stopped(broken, evidences, context), _first_line(broken.summary)
+    if gate is not None and not refused:
+        return _decided(gate, evidences["gate"], context), gate.headline
+    if "gate" in evidences and evidences["gate"].status != "passed" and not refused:
+        return _stopped(evidences["gate"], evidences, context), _first_line(evidences["gate"].summary)
+    if refused:
+        stage, reason = next(iter(refused.items()))
+        return Answer("unsure", _not_yet(context), (f"evidence of {stage} is refused",)), _first_line(reason)
+    missing = next((stage for stage in ("evaluate", "gate") if stage not in evidences), "gate")
+    return (
+        Answer("unsure", _not_yet(context), ("the gate has not decided",)),
+        f"There is no evidence of '{missing}': its job did not run, or did not finish. Its log says why.",
+    )
+
+
+def _decided(gate: GateFindings, evidence: Evidence[Any], context: RunContext) -> Answer:
+    if not gate.comparisons and not gate.is_open and evidence.exit_code != 1:
+        return Answer("unsure", _not_yet(context), ("a job before the gate did not finish",))
+    statement = _words(context)[0 if gate.is_open else 1]
+    baseline = _baseline_name(gate, context)
+    failed = [rule for rule in gate.rules if not rule.is_passed]
+    if not gate.is_open:
+        return Answer("bad", statement, _why_closed(gate, baseline, [rule.rule for rule in failed]))
+    if evidence.status == "error":
+        return Answer("unsure", statement, (*_why_open(gate, baseline), ", but the gate could not finish"))
+    if gate.verdict == "cannot tell":
+        return Answer("unsure", statement, ("the holdout cannot tell it from ", *baseline), is_passed=True)
+    # Without a baseline every margin says that it had nothing to look at: no flaw of this model.
+    has_warning = any(rule.is_warning for rule in gate.rules) and not gate.is_first_model
+    return Answer("unsure" if has_warning else "good", statement, _why_open(gate, baseline), is_passed=True)
+
+
+def _why_open(gate: GateFindings, baseline: Line) -> Line:
+    if gate.is_first_model:
+        return ("first model, so there is nothing to compare it with",)
+    match gate.verdict:
+        case "better":
+            return ("better than ", *baseline)
+        case "no worse":
+            margins = {
+                numbers.scale_of(row.metric, [row.candidate, row.baseline]).margin(row.margin)
+                for row in gate.comparisons
+                if row.margin is not None
+            }
+            return ("no worse than ", *baseline, f" by more than {margins.pop()}") if len(margins) == 1 else ("no worse than ", *baseline)
+        case _:
+            return ("every rule holds",) if gate.rules else ("no rules are set",)
+
+
+def _why_closed(gate: GateFindings, baseline: Line, failed: list[str]) -> Line:
+    if gate.verdict == "worse":
+        return ("worse than ", *baseline)
+    if gate.verdict == "cannot tell" and not failed:
+        return ("the holdout cannot tell it from ", *baseline)
+    if len(failed) == 1:
+        return (f"it fails the rule “{failed[0]}”",)
+    return (f"it fails {len(failed)} of {numbers.count(len(gate.rules), 'rule')}",) if failed else ("the gate is closed",)
+
+
+def _stopped(evidence: Evidence[Any], evidences: Evidences, context: RunContext) -> Answer:
+    if evidence.status == "failed":
+        because = _SAID_NO.get(evidence.stage, "the gate is closed")
+        validation = findings_of(evidences, "validate-data", ValidationFindings)
+        if evidence.stage == "validate-data" and validation and validation.prepare and validation.prepare.exit_code:
+            because = "preparing the data failed; nothing was trained"
+        return Answer("bad", _words(context)[1], (because,))
+    if evidence.status == "skipped":
+        return Answer("unsure", "was not judged", (f"{evidence.stage} was skipped",))
+    doing = _DOING.get(evidence.stage, evidence.stage)
+    cause = "something outside the repository failed" if evidence.exit_code == 3 else "the configuration or an input is wrong"
+    retry = ", a retry may help" if evidence.exit_code == 3 else ""
+    return Answer("unsure", _not_yet(context), (f"{cause} while {doing}{retry}",))
+
+
+def _words(context: RunContext) -> tuple[str, str]:
+    """What an open and a closed gate mean: after a push there is no merge left to allow."""
+    return ("passes the gate", "does not pass the gate") if context.event == "push" else ("may be merged", "must not be merged")
+
+
+def _not_yet(context: RunContext) -> str:
+    return "was not judged" if context.event == "push" else "cannot be merged yet"
+
+
+def _baseline_name(gate: GateFindings, context: RunContext) -> Line:
+    if gate.baseline is not None and gate.baseline.kind == "champion":
+        return ("the champion",)
+    if gate.baseline is not None and gate.baseline.kind == "base" and context.base_ref:
+        return (Code(context.base_ref.removeprefix("refs/heads/"), limit=60),)
+    return ("the baseline",)
+
+
+def _first_line(text: str) -> str:
+    """The first line, with a full stop: messages are written without one."""
+    line = text.strip().split("\n")[0].strip()
+    return line if not line or line[-1] in ".!?…" else f"{line}."

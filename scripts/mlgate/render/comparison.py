@@ -1,0 +1,214 @@
+"""The tables of differences: metrics and slices of candidate and baseline, and the rules that were asked of them."""
+
+from __future__ import annotations
+
+from mlgate.evidence import BaselineRef, Comparison, GateFindings, RuleResult, SliceComparison
+from mlgate.render import intervals, numbers
+from mlgate.render.document import Code, Figure, IntervalBar, IntervalRow, Intervals, Line, Paragraph, Section, Span, Table
+
+SLICES_DRAWN = 16
+METRICS_DRAWN = 12
+
+SOURCES = {
+    "store": "the store",
+    "dvc outputs": "DVC’s outputs at that commit",
+    "git": "the files at that commit",
+    "run artifact": "that commit’s own run",
+    "run cache": "DVC’s run cache",
+    "rebuilt": "training it again",
+    "file": "the file named",
+}
+_MARKS = {"better": "✅", "no worse": "✅", "worse": "❌", "cannot tell": "⚠️"}
+_SEVERITY = {"worse": 0, "cannot tell": 1, "no worse": 2, "better": 3, None: 4}
+
+
+def metrics_table(gate: GateFindings) -> Table | None:
+    """One row a metric: the table a reviewer reads first."""
+    if not gate.comparisons:
+        return None
+    if gate.baseline is None:
+        rows = tuple(((Code(row.metric),), (_scale(row).value(row.candidate),)) for row in gate.comparisons)
+        return Table(("Metric", "Candidate"), "lr", rows, unit="metric", is_cut_last=True)
+    return Table(
+        ("Metric", "Baseline", "Candidate", "Difference", "Verdict"),
+        "lrrll",
+        tuple(((Code(row.metric),), *_numbers(row, has_bar=True), _verdict(row)) for row in gate.comparisons),
+        unit="metric",
+        is_cut_last=True,
+    )
+
+
+def differences_figure(gate: GateFindings) -> Figure | None:
+    """Every metric's difference with interval and margin, each on its own axis."""
+    rows = tuple(_interval_row(row, row.metric) for row in gate.comparisons if row.difference is not None)[:METRICS_DRAWN]
+    if not any(row.low is not None for row in rows):
+        return None
+    return Figure(
+        "differences",
+        "Difference from the baseline",
+        "For each metric: candidate minus baseline with its interval, the line of no difference and the margin. Right is better.",
+        Intervals(rows),
+    )
+
+
+def caption(gate: GateFindings) -> Line:
+    """What the numbers stand on: which baseline, from where, on how many examples, how sure."""
+    baseline = gate.baseline
+    if baseline is None:
+        return ()
+    spans: list[Span] = ["Baseline"]
+    if baseline.commit:
+        spans += [" ", Code(baseline.commit[:7])]
+    spans.append(f" ({baseline.how}), from {SOURCES[baseline.source]}. Compared example by example on {_shared(baseline)}.")
+    if any(row.low is not None for row in gate.comparisons):
+        spans.append(f" Each bound holds with {numbers.share(gate.confidence)} confidence.")
+    return tuple(spans)
+
+
+def legend(gate: GateFindings) -> str:
+    """How to read the bars; nothing where there are none."""
+    return intervals.LEGEND if any(intervals.bar(row) for row in gate.comparisons) else ""
+
+
+def rules_table(gate: GateFindings) -> Table | None:
+    """Every rule with whether it holds, those that do not first."""
+    if not gate.rules:
+        return None
+    ordered = sorted(gate.rules, key=lambda rule: (rule.is_passed, not rule.is_warning))
+    return Table(
+        ("Rule", "Result", "Why"),
+        "lll",
+        tuple(((rule.rule,), (_result(rule, gate),), (rule.reason,)) for rule in ordered),
+        unit="rule",
+        is_cut_last=True,
+    )
+
+
+def slices_section(gate: GateFindings) -> Section | None:
+    """Subgroups of the holdout, the worst first; the rows of one slice stand together."""
+    if not gate.slices:
+        return None
+    groups = _by_severity(gate.slices)
+    ordered = [row for group in groups for row in group]
+    metrics = list(dict.fromkeys(row.comparison.metric for row in ordered))
+    has_baseline = any(row.comparison.baseline is not None for row in ordered)
+    has_metric = len(metrics) > 1
+    headings = (
+        "Slice",
+        "Examples",
+        *(("Metric",) if has_metric else ()),
+        *(("Baseline", "Candidate", "Difference", "Verdict") if has_baseline else ("Candidate",)),
+    )
+    is_regular = len({len(group) for group in groups}) == 1
+    table = Table(
+        headings,
+        "lr" + ("l" if has_metric else "") + ("rrll" if has_baseline else "r"),
+        tuple(_slice_row(row, has_metric=has_metric, has_baseline=has_baseline) for row in ordered),
+        unit="slice" if is_regular else "row of slices",
+        rows_per_unit=len(groups[0]) if is_regular else 1,
+        is_cut_last=True,
+    )
+    worse = sum(any(row.comparison.verdict == "worse" for row in group) for group in groups)
+    title = f"Slices: {worse:,} of {len(groups):,} worse" if worse else f"Slices: {len(groups):,}"
+    by: Line = () if has_metric else (" by ", Code(metrics[0]))
+    intro = Paragraph((numbers.count(len(groups), "subgroup"), " of the holdout", *by, ", the worst first." if len(groups) > 1 else "."))
+    figure = _slices_figure(ordered)
+    return Section("slices", title, (intro, *((figure,) if figure else ()), table))
+
+
+def _by_severity(slices: list[SliceComparison]) -> list[list[SliceComparison]]:
+    groups: dict[tuple[str, str], list[SliceComparison]] = {}
+    for row in slices:
+        groups.setdefault((row.column, row.value), []).append(row)
+    return sorted(groups.values(), key=lambda group: min(_severity(row) for row in group))
+
+
+def _slices_figure(ordered: list[SliceComparison]) -> Figure | None:
+    first = ordered[0].comparison.metric
+    rows = tuple(
+        _interval_row(row.comparison, f"{row.column} = {row.value}")
+        for row in ordered
+        if row.comparison.metric == first and row.comparison.difference is not None
+    )
+    if len(rows) < 2:
+        return None
+    which = f"the {SLICES_DRAWN} worst of {len(rows)} slices" if len(rows) > SLICES_DRAWN else "each slice"
+    return Figure(
+        "slices",
+        f"Difference in {first} by slice" + (f" ({rows[0].unit})" if rows[0].unit else ""),
+        f"Difference between candidate and baseline in {first} for {which}.",
+        Intervals(rows[:SLICES_DRAWN]),
+    )
+
+
+def _slice_row(row: SliceComparison, *, has_metric: bool, has_baseline: bool) -> tuple[Line, ...]:
+    name: Line = (Code(row.column, 40), f"{numbers.NBSP}={numbers.NBSP}", Code(row.value, 60))
+    metric: tuple[Line, ...] = ((Code(row.comparison.metric),),) if has_metric else ()
+    if not has_baseline:
+        return (name, (f"{row.n:,}",), *metric, (_scale(row.comparison).value(row.comparison.candidate),))
+    return (name, (f"{row.n:,}",), *metric, *_numbers(row.comparison, has_bar=False), _verdict(row.comparison))
+
+
+def _severity(row: SliceComparison) -> tuple[int, float]:
+    comparison = row.comparison
+    difference = comparison.difference or 0.0
+    return _SEVERITY[comparison.verdict], -difference if comparison.better == "lower" else difference
+
+
+def _scale(row: Comparison) -> numbers.Scale:
+    return numbers.scale_of(row.metric, [row.candidate, row.baseline], row.low, row.high)
+
+
+def _numbers(row: Comparison, *, has_bar: bool) -> tuple[Line, Line, Line]:
+    scale = _scale(row)
+    difference: list[Span] = [scale.difference(row.difference)]
+    if between := scale.interval(row.low, row.high):
+        difference.append(f"{numbers.NBSP}({between})")
+    if has_bar and (bar := intervals.bar(row)):
+        difference.append(IntervalBar(bar))
+    return (scale.value(row.baseline),), (scale.value(row.candidate),), tuple(difference)
+
+
+def _verdict(row: Comparison) -> Line:
+    if row.verdict is None:
+        return ("no baseline" if row.baseline is None else "no margin" if row.margin is None else "not judged",)
+    # A mark stands only where a margin makes the verdict count: an unguarded metric never closes the gate.
+    if row.margin is None:
+        return (f"{row.verdict} (no margin)",)
+    words = f"{_MARKS[row.verdict]} {row.verdict}".replace(" ", numbers.NBSP)
+    if row.verdict == "cannot tell" and row.more_examples:
+        return (f"{words}; {numbers.count(row.more_examples, 'more example')} would settle it",)
+    return (words,)
+
+
+def _result(rule: RuleResult, gate: GateFindings) -> str:
+    if not rule.is_passed:
+        return f"❌{numbers.NBSP}fails"
+    if rule.is_warning and gate.is_first_model:
+        return "not asked"
+    return f"⚠️{numbers.NBSP}holds, with a warning" if rule.is_warning else f"✅{numbers.NBSP}holds"
+
+
+def _interval_row(row: Comparison, label: str) -> IntervalRow:
+    scale = _scale(row)
+
+    def shown(value: float | None) -> float | None:
+        return None if value is None else value * scale.factor
+
+    return IntervalRow(
+        label=label,
+        metric=row.metric,
+        unit=scale.difference_unit.strip(),
+        difference=shown(row.difference) or 0.0,
+        low=shown(row.low),
+        high=shown(row.high),
+        margin=shown(row.margin),
+        is_lower_better=row.better == "lower",
+    )
+
+
+def _shared(baseline: BaselineRef) -> str:
+    examples = numbers.count(baseline.shared_examples, "example")
+    if baseline.shared_share >= 1:
+        return f"all {examples} of the holdout"
+    return f"{examples}, {numbers.share(baseline.shared_share)} of the holdout: the rest has no equal in the baseline’s"

@@ -1,0 +1,114 @@
+"""Figures for Markdown: mermaid diagrams, or characters in a fenced block. A table with the same numbers always stands beside."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Literal
+
+from mlgate.render import escape, intervals
+from mlgate.render.document import Bars, Figure, Histogram, Intervals
+
+_BLOCKS = " ▏▎▍▌▋▊▉█"
+_BAR_WIDTH = 24
+_LABEL_WIDTH = 24
+
+
+def figure(shown: Figure, how: Literal["mermaid", "text", "none"]) -> str:
+    """Markdown of a figure; empty where this way of showing it would say nothing beyond the table."""
+    if how == "none":
+        return ""
+    return _mermaid(shown) if how == "mermaid" else _text(shown)
+
+
+def _mermaid(shown: Figure) -> str:
+    match shown.data:
+        case Intervals(rows) if len({row.metric for row in rows}) == 1:
+            margin = rows[0].margin
+            border = None if margin is None else margin if rows[0].is_lower_better else -margin
+            values = [row.difference for row in rows]
+            bounds = [*values, 0.0, *([border] if border is not None else [])]
+            lines = [f"bar {_list(values)}"] + ([f"line {_list([border] * len(rows))}"] if border is not None else [])
+            title = f"{shown.title}, line: the margin" if border is not None else shown.title
+            return _chart(title, [row.label for row in rows], rows[0].unit or rows[0].metric, min(bounds), max(bounds), lines)
+        case Bars(labels, values, _, unit):
+            return _chart(shown.title, list(labels), unit, 0.0, max(values), [f"bar {_list(list(values))}"], orientation=" horizontal")
+        case Histogram(edges, candidate, baseline):
+            centres = [f"{(low + high) / 2:.3g}" for low, high in pairwise(edges)]
+            top = max([*candidate, *(baseline or ())])
+            lines = [f"bar {_list([float(count) for count in candidate])}"]
+            lines += [f"line {_list([float(count) for count in baseline])}"] if baseline else []
+            title = f"{shown.title}: candidate as bars, baseline as a line" if baseline else shown.title
+            return _chart(title, centres, "examples", 0.0, float(top), lines)
+        case _:
+            return ""
+
+
+def _chart(title: str, labels: list[str], axis: str, low: float, high: float, lines: list[str], orientation: str = "") -> str:
+    room = (high - low) * 0.1 or 1.0
+    shown = ", ".join(f'"{escape.mermaid_label(label, 18)}"' for label in labels)
+    return "\n".join(
+        [
+            "```mermaid",
+            f"xychart-beta{orientation}",
+            f'    title "{escape.mermaid_label(title, 90)}"',
+            f"    x-axis [{shown}]",
+            f'    y-axis "{escape.mermaid_label(axis, 40)}" {_plain(low - room if low < 0 else 0.0)} --> {_plain(high + room)}',
+            *(f"    {line}" for line in lines),
+            "```",
+        ]
+    )
+
+
+def _text(shown: Figure) -> str:
+    match shown.data:
+        case Intervals(rows) if len({row.metric for row in rows}) == 1:
+            reach = max(intervals.reach_of(row.difference, row.low, row.high, row.margin) for row in rows)
+            drawn = [
+                intervals.draw(
+                    row.difference,
+                    row.difference if row.low is None else row.low,
+                    row.difference if row.high is None else row.high,
+                    row.margin,
+                    is_lower_better=row.is_lower_better,
+                    reach=reach,
+                )
+                for row in rows
+            ]
+            return _fenced([(row.label, bar) for row, bar in zip(rows, drawn, strict=True)])
+        case Bars(labels, values, texts, _):
+            top = max(values)
+            return _fenced([(label, f"{_bar(value, top)} {text}") for label, value, text in zip(labels, values, texts, strict=True)])
+        case Histogram(edges, candidate, _):
+            top = float(max(candidate))
+            return _fenced(
+                [
+                    (f"{low:.3g} to {high:.3g}", _bar(float(count), top))
+                    for low, high, count in zip(edges, edges[1:], candidate, strict=False)
+                ]
+            )
+        case _:
+            return ""
+
+
+def _fenced(rows: list[tuple[str, str]]) -> str:
+    labels = [escape.clean(label, _LABEL_WIDTH) for label, _ in rows]
+    width = max(len(label) for label in labels)
+    # Every label is one line here, so no line of theirs can close the fence or be cut off.
+    lines = [f"{label:<{width}}  {bar}" for label, (_, bar) in zip(labels, rows, strict=True)]
+    return escape.block("\n".join(lines))
+
+
+def _bar(value: float, top: float) -> str:
+    eighths = round(value / top * _BAR_WIDTH * 8) if top else 0
+    full, rest = divmod(eighths, 8)
+    return "█" * full + (_BLOCKS[rest] if rest else "") or "▏"
+
+
+def _list(values: list[float]) -> str:
+    return f"[{', '.join(_plain(value) for value in values)}]"
+
+
+def _plain(value: float) -> str:
+    """A number without exponent: mermaid reads no other."""
+    written = f"{value:.6f}".rstrip("0").rstrip(".")
+    return "0" if written in ("-0", "") else written

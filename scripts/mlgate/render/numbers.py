@@ -1,0 +1,116 @@
+"""Numbers as people read them: proportions in per cent and percentage points, as many decimals as the interval is worth."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+NBSP = "\u00a0"
+MINUS = "\u2212"
+NONE = "–"
+
+PROPORTIONS = frozenset(
+    {
+        "accuracy",
+        "balanced_accuracy",
+        *(f"{name}_{how}" for name in ("precision", "recall", "f1") for how in ("macro", "micro", "weighted", "binary")),
+    }
+)
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How the numbers of one metric are written: the same for baseline, candidate and difference."""
+
+    factor: float
+    decimals: int
+    unit: str
+    difference_unit: str
+
+    def value(self, number: float | None) -> str:
+        return NONE if number is None else _number(number * self.factor, self.decimals) + self.unit
+
+    def difference(self, number: float | None) -> str:
+        return NONE if number is None else self._signed(number) + self.difference_unit
+
+    def interval(self, low: float | None, high: float | None) -> str:
+        """`−0.3 to +2.5`; only a bound that exists is named."""
+        if low is None and high is None:
+            return ""
+        if low is None or high is None:
+            return f"at least{NBSP}{self._signed(low)}" if low is not None else f"at most{NBSP}{self._signed(high or 0.0)}"
+        return f"{self._signed(low)}{NBSP}to{NBSP}{self._signed(high)}"
+
+    def margin(self, number: float) -> str:
+        """A margin as the user wrote it, in the unit of the difference."""
+        return f"{number * self.factor:.6g}{self.difference_unit}"
+
+    def _signed(self, number: float) -> str:
+        written = _number(number * self.factor, self.decimals)
+        return written if written.startswith(MINUS) or not written.strip("0.,") else f"+{written}"
+
+
+def scale_of(metric: str, values: list[float | None], low: float | None = None, high: float | None = None) -> Scale:
+    """The scale that fits a metric: two digits of the interval's half width, or four of the value where there is no interval."""
+    known = [abs(value) for value in values if value is not None]
+    is_proportion = metric in PROPORTIONS and all(value <= 1 for value in known)
+    factor = 100.0 if is_proportion else 1.0
+    if low is not None and high is not None and high > low:
+        decimals = 1 - math.floor(math.log10((high - low) / 2 * factor))
+    else:
+        largest = max((value * factor for value in known), default=0.0)
+        decimals = 3 - math.floor(math.log10(largest)) if largest > 0 else 0
+        decimals = min(decimals, 1) if is_proportion else decimals
+        if not is_proportion and known and all(value == int(value) for value in known):
+            decimals = 0
+    lowest = 1 if is_proportion else 0
+    unit, difference_unit = (f"{NBSP}%", f"{NBSP}pt") if is_proportion else ("", "")
+    return Scale(factor, max(lowest, min(decimals, 3 if is_proportion else 6)), unit, difference_unit)
+
+
+def duration(seconds: float) -> str:
+    """`0.4 s`, `12 s`, `3 min 20 s`, `2 h 5 min`."""
+    if seconds < 9.95:
+        return f"{seconds:.1f}{NBSP}s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole}{NBSP}s"
+    minutes, rest = divmod(whole, 60)
+    if minutes < 60:
+        return f"{minutes}{NBSP}min" + (f" {rest}{NBSP}s" if rest else "")
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}{NBSP}h" + (f" {minutes}{NBSP}min" if minutes else "")
+
+
+def size(count: int) -> str:
+    """`812 bytes`, `14.2 kB`, `3.1 GB`."""
+    if count < 1000:
+        return f"{count}{NBSP}bytes"
+    power = 1 if count < 999_500 else 2 if count < 999_500_000 else 3
+    amount, unit = count / 1000**power, ("kB", "MB", "GB")[power - 1]
+    return f"{amount:.1f}{NBSP}{unit}" if amount < 99.95 else f"{amount:.0f}{NBSP}{unit}"
+
+
+def share(part: float) -> str:
+    """`12 %`, `0.02 %`, `< 0.01 %`; never 0 % or 100 % for what is a little more or less."""
+    percent = part * 100
+    if 0 < percent < 0.01:
+        return f"<{NBSP}0.01{NBSP}%"
+    if 99.9 < percent < 100:
+        return f">{NBSP}99.9{NBSP}%"
+    decimals = 0 if percent in (0, 100) or (percent >= 10 and round(percent) < 100) else 1 if percent >= 1 else 2
+    return f"{percent:.{decimals}f}{NBSP}%"
+
+
+def count(number: int, one: str, many: str | None = None) -> str:
+    """`1 rule`, `3 rules`, `14,998 rows`."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def _number(number: float, decimals: int) -> str:
+    if number and not 1e-6 <= abs(number) < 1e9:
+        return f"{number:.3g}".replace("-", MINUS)
+    written = f"{number:,.{decimals}f}"
+    if not written.strip("-0.,"):
+        written = written.lstrip("-")
+    return written.replace("-", MINUS)

@@ -1,0 +1,351 @@
+"""The folded sections of a report, one function each: what was checked, what changed, where the time went, how to do it again."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable
+
+from mlgate.context import RunContext
+from mlgate.evidence import (
+    STAGES,
+    BrokenRule,
+    Change,
+    CheckFindings,
+    CommandRun,
+    ContractFindings,
+    EvaluateFindings,
+    GateFindings,
+    PullFindings,
+    TrainFindings,
+    ValidationFindings,
+)
+from mlgate.render import numbers
+from mlgate.render.answer import Evidences, broken_stage, findings_of
+from mlgate.render.document import (
+    Bars,
+    Block,
+    Code,
+    Commands,
+    Figure,
+    Histogram,
+    Items,
+    Line,
+    Link,
+    Log,
+    Matrices,
+    Paragraph,
+    Section,
+    Span,
+    Table,
+)
+
+_HASH_SHOWN = 16
+_FILES_SHOWN = 200
+_CLASSES_SHOWN = 20
+_CLASSES_DRAWN = 60
+
+
+def checks(evidences: Evidences) -> Section | None:
+    """The user's own tests; only worth a section when one failed."""
+    found = findings_of(evidences, "check", CheckFindings)
+    if found is None or not found.commands:
+        return None
+    failed = next((command for command in found.commands if command.exit_code), None)
+    lines = tuple(_command_line(command) for command in found.commands)
+    blocks: tuple[Block, ...] = (Items(lines), *((Log(failed.tail),) if failed and failed.tail.strip() else ()))
+    title = "Checks: one failed" if failed else f"Checks: {len(lines)} passed"
+    return Section("checks", title, blocks, is_open=failed is not None)
+
+
+def contract(evidences: Evidences, *, has_examples: bool) -> Section | None:
+    """Each contract in one line, and every rule that data breaks."""
+    found = findings_of(evidences, "validate-data", ValidationFindings)
+    if found is None or not (found.contracts or found.prepare):
+        return None
+    blocks: list[Block] = []
+    if found.prepare is not None and found.prepare.exit_code:
+        blocks += [Items((_command_line(found.prepare),)), Log(found.prepare.tail)]
+    if found.contracts:
+        blocks.append(Items(tuple(_contract_line(one) for one in found.contracts)))
+    broken = [(one.data, rule) for one in found.contracts for rule in one.broken]
+    if broken:
+        blocks.append(_broken_rules(broken, has_examples=has_examples))
+    is_broken = any(not one.is_passed for one in found.contracts)
+    title = (
+        f"Contract: broken by {numbers.count(len(broken), 'rule')}"
+        if is_broken
+        else f"Contract: {numbers.count(len(found.contracts), 'file')} in order"
+    )
+    if not found.contracts:
+        title = "Preparing the data"
+    return Section("contract", title, tuple(blocks), is_open=evidences["validate-data"].status != "passed")
+
+
+def plots(evidences: Evidences) -> Section | None:
+    """What the candidate gets wrong: confusion of classes, or residuals; each picture with its numbers in a table."""
+    gate = findings_of(evidences, "gate", GateFindings)
+    if gate is None:
+        return None
+    blocks: list[Block] = []
+    if gate.confusion is not None:
+        confusion = gate.confusion
+        names = tuple(confusion.classes)
+        data = Matrices(
+            names, tuple(map(tuple, confusion.candidate)), tuple(map(tuple, confusion.baseline)) if confusion.baseline else None
+        )
+        if len(names) <= _CLASSES_DRAWN:
+            blocks.append(Figure("confusion", "Confusion of classes", "How often each true class was predicted as each class.", data))
+        if len(names) <= _CLASSES_SHOWN:
+            blocks += [_matrix_table("Baseline", names, data.baseline)] if data.baseline else []
+            blocks += [_matrix_table("Candidate", names, data.candidate)]
+    if gate.residuals is not None:
+        residuals = gate.residuals
+        histogram = Histogram(tuple(residuals.edges), tuple(residuals.candidate), tuple(residuals.baseline) if residuals.baseline else None)
+        blocks.append(
+            Figure(
+                "residuals",
+                "Residuals",
+                "How many examples were predicted too low (left of 0) or too high (right of 0), by how much.",
+                histogram,
+            )
+        )
+        blocks.append(_histogram_table(histogram))
+    return Section("plots", "Plots", tuple(blocks)) if blocks else None
+
+
+def changes(evidences: Evidences) -> Section | None:
+    """Parameters old and new, data, code, and rules: what this change is made of."""
+    gate = findings_of(evidences, "gate", GateFindings)
+    if gate is None or (gate.baseline is None and not gate.changes):
+        return None
+    by_kind = {kind: [change for change in gate.changes if change.kind == kind] for kind in ("rule", "parameter", "data", "code")}
+    blocks: list[Block] = []
+    for kind, heading in (("rule", "Rule"), ("parameter", "Parameter"), ("data", "Data")):
+        if by_kind[kind]:
+            rows = tuple(((Code(change.name),), _side(change.old, kind), _side(change.new, kind)) for change in by_kind[kind])
+            blocks.append(Table((heading, "Baseline", "Candidate"), "lll", rows, unit=kind))
+    if by_kind["code"]:
+        files = by_kind["code"]
+        lines = [(_code_change(change), Code(change.name)) for change in files[:_FILES_SHOWN]]
+        rest = [(f"… {numbers.count(len(files) - _FILES_SHOWN, 'more file')}",)] if len(files) > _FILES_SHOWN else []
+        blocks.append(Items((*lines, *rest)))
+    counted = [numbers.count(len(of_kind), word) for kind, word in _KINDS if (of_kind := by_kind[kind])]
+    title = f"What changed: {', '.join(counted)}" if counted else "What changed: nothing that the model is made of"
+    return Section("changes", title, tuple(blocks) or (Paragraph(("Code, data and parameters equal the baseline’s.",)),))
+
+
+_KINDS = (("rule", "rule"), ("parameter", "parameter"), ("data", "data set"), ("code", "code file"))
+
+
+def training(evidences: Evidences) -> Section | None:
+    """How training went and where the time went, stage by stage."""
+    shown = [evidences[stage] for stage in STAGES if stage in evidences and stage != "report"]
+    if not shown:
+        return None
+    found = findings_of(evidences, "train", TrainFindings)
+    blocks: list[Block] = []
+    if found is not None:
+        blocks.append(Items(tuple(_training_lines(found))))
+        if found.run.exit_code and found.run.tail.strip():
+            blocks.append(Log(found.run.tail))
+    total = sum(one.duration_s for one in shown)
+    if len(shown) > 1:
+        bars = Bars(
+            tuple(one.stage for one in shown),
+            tuple(one.duration_s for one in shown),
+            tuple(numbers.duration(one.duration_s) for one in shown),
+            "s",
+        )
+        blocks.append(Figure("time", "Time by stage", "Seconds each stage took.", bars))
+    rows: list[tuple[Line, ...]] = [
+        ((Code(one.stage),), (one.status,), (numbers.duration(one.duration_s),), (_short(one.summary),)) for one in shown
+    ]
+    rows.append((("all",), ("",), (numbers.duration(total),), ("",)))
+    blocks.append(Table(("Stage", "Result", "Time", "What it says"), "llrl", tuple(rows), unit="stage"))
+    reused = found is not None and found.is_reused
+    title = f"Training and time: {numbers.duration(total)}" + (", nothing trained twice" if reused else "")
+    broken = broken_stage(evidences)
+    return Section("training", title, tuple(blocks), is_open=broken is not None and broken.stage == "train")
+
+
+def warnings(evidences: Evidences) -> Section | None:
+    """What the evaluation could not compute."""
+    found = findings_of(evidences, "evaluate", EvaluateFindings)
+    lines = [*(found.warnings if found else []), *([found.baseline_note] if found and found.baseline_note else [])]
+    if not lines:
+        return None
+    return Section("warnings", f"Remarks on the evaluation: {len(lines)}", (Items(tuple((line,) for line in lines)),))
+
+
+def lineage(evidences: Evidences, context: RunContext) -> Section | None:
+    """Which exact inputs all of this is about."""
+    if not evidences:
+        return None
+    last = [evidences[stage] for stage in STAGES if stage in evidences][-1]
+    subject = last.subject
+    rows: list[tuple[Line, ...]] = []
+
+    def row(what: str, *value: Span) -> None:
+        rows.append(((what,), value))
+
+    if subject.commit:
+        row("Commit", Code(subject.commit), " with uncommitted changes" if subject.is_dirty else "")
+    gate = findings_of(evidences, "gate", GateFindings)
+    if gate is not None and gate.baseline is not None:
+        baseline = gate.baseline
+        row(
+            "Baseline",
+            *((Code(baseline.commit), ", ") if baseline.commit else ()),
+            f"{baseline.how}; its evaluation from: {baseline.source}",
+        )
+    row("Configuration", Code(f"sha256:{subject.config_sha256}"))
+    if gate is not None:
+        row("Rules", "those of the baseline commit" if gate.rules_from == "baseline" else "those of this commit")
+    data = {ref.path: ref for evidence in evidences.values() for ref in evidence.subject.data}
+    for ref in sorted(data.values(), key=lambda one: one.path):
+        row("Data", Code(ref.path), " ", Code(ref.hash), f" ({numbers.size(ref.size_bytes)}, {numbers.count(ref.files, 'file')})")
+    pulled = findings_of(evidences, "pull-data", PullFindings)
+    if pulled is not None and pulled.remote:
+        row("DVC remote", Code(pulled.remote), *((" at ", Code(pulled.remote_url)) if pulled.remote_url else ()))
+    evaluated = findings_of(evidences, "evaluate", EvaluateFindings)
+    if evaluated is not None:
+        row("Holdout", f"{numbers.count(evaluated.candidate.n, 'example')} ", Code(f"sha256:{evaluated.candidate.holdout_sha256}"))
+    train = findings_of(evidences, "train", TrainFindings)
+    if train is not None and train.mlflow is not None:
+        row("MLflow run", *_mlflow(train))
+    if context.run_url:
+        row("Run", Link(f"{context.repository}, run {context.run_id}, attempt {context.attempt}", context.run_url))
+    row("mlgate", f"{last.mlgate_version}, started {last.started_at:%Y-%m-%d %H:%M} UTC")
+    return Section("lineage", "Lineage", (Table(("What", "Which"), "ll", tuple(rows), unit="row"),))
+
+
+def reproduce(evidences: Evidences, context: RunContext, *, directory: str, config_path: str) -> Section | None:
+    """The commands that give the same answer on a laptop."""
+    commit = next((evidence.subject.commit for evidence in evidences.values() if evidence.subject.commit), None)
+    if commit is None:
+        return None
+    lines = []
+    if context.pull_request is not None:
+        # The synthetic merge commit is on no branch: only this ref has it.
+        side = "head" if commit == context.head_sha else "merge"
+        lines.append(f"git fetch origin refs/pull/{context.pull_request}/{side}")
+    elif context.is_github:
+        lines.append("git fetch origin")
+    lines.append(f"git checkout {commit}")
+    options = ([] if directory == "." else ["-C", directory]) + ([] if config_path == "mlgate.yaml" else ["--config", config_path])
+    lines.append(shlex.join(["mlgate", "run", *options]))
+    return Section("reproduce", "How to reproduce it locally", (Commands(tuple(lines)),))
+
+
+# --- lines -----------------------------------------------------------------------------------------------------------
+
+
+def _command_line(command: CommandRun) -> Line:
+    ended = "timed out" if command.is_timed_out else "passed" if command.exit_code == 0 else f"failed with exit code {command.exit_code}"
+    return (
+        "✅ " if command.exit_code == 0 else "❌ ",
+        Code(command.command, 200),
+        f" {ended} after {numbers.duration(command.duration_s)}",
+    )
+
+
+def _contract_line(one: ContractFindings) -> Line:
+    measured = f"{numbers.count(one.rows, 'row')}, {numbers.count(one.columns, 'column')}, {numbers.duration(one.duration_s)}"
+    if one.is_passed:
+        return ("✅ ", Code(one.data), " keeps ", Code(one.schema_path), f": {measured}")
+    return ("❌ ", Code(one.data), " breaks ", Code(one.schema_path), f" in {numbers.count(len(one.broken), 'rule')}: {measured}")
+
+
+def _broken_rules(broken: list[tuple[str, BrokenRule]], *, has_examples: bool) -> Table:
+    def cells(data: str, rule: BrokenRule) -> tuple[Line, ...]:
+        column: Line = (Code(rule.column),) if rule.column is not None else ("whole table",)
+        how_many = f"{rule.rows:,} ({numbers.share(rule.share)})" if rule.rows else numbers.NONE
+        found: tuple[Line, ...] = ((_listed(rule.values or []),),) if has_examples else ()
+        return ((Code(data),), column, (Code(rule.rule, 160),), (how_many,), (_numbers_listed(rule),), *found)
+
+    headings = ("Data", "Column", "Rule", "Rows", "Row numbers", *(("Values",) if has_examples else ()))
+    return Table(
+        headings,
+        "lllrl" + ("l" if has_examples else ""),
+        tuple(cells(data, rule) for data, rule in broken),
+        unit="broken rule",
+        is_cut_last=True,
+    )
+
+
+def _numbers_listed(rule: BrokenRule) -> str:
+    listed = ", ".join(str(number) for number in rule.row_numbers[:10])
+    return f"{listed}, …" if rule.rows > len(rule.row_numbers[:10]) and listed else listed
+
+
+def _listed(values: Iterable[str]) -> Span:
+    return Code(", ".join(list(values)[:10]), 120)
+
+
+def _training_lines(found: TrainFindings) -> Iterable[Line]:
+    yield _command_line(found.run)
+    if found.is_reused:
+        yield ("Nothing was trained: an earlier run with equal code, data and parameters had done it.",)
+    elif reused := [stage.name for stage in found.pipeline if stage.is_reused]:
+        yield ("Reused from an earlier run: ", *_joined([Code(name) for name in reused]))
+    if ran := [stage.name for stage in found.pipeline if not stage.is_reused]:
+        yield ("Run: ", *_joined([Code(name) for name in ran]))
+    if found.mlflow is not None:
+        yield ("MLflow: ", *_mlflow(found))
+
+
+def _joined(spans: list[Span]) -> Iterable[Span]:
+    for index, span in enumerate(spans):
+        if index:
+            yield ", "
+        yield span
+
+
+def _mlflow(found: TrainFindings) -> tuple[Span, ...]:
+    run = found.mlflow
+    if run is None:
+        return ()
+    name: Span = Link(f"run {run.run_id}", run.url) if run.url else Code(run.run_id)
+    return (name, " of experiment ", Code(run.experiment), " at ", Code(run.tracking_uri, 120))
+
+
+def _side(value: str | None, kind: str) -> Line:
+    if value is None:
+        return ("none",)
+    return (Code(value[:_HASH_SHOWN] + "…" if kind == "data" and len(value) > _HASH_SHOWN else value),)
+
+
+def _code_change(change: Change) -> str:
+    return (
+        "added "
+        if change.old is None and change.new is not None
+        else "removed "
+        if change.new is None and change.old is not None
+        else "changed "
+    )
+
+
+def _short(summary: str) -> str:
+    line = summary.strip().split("\n")[0]
+    return line if len(line) <= 200 else line[:199] + "…"
+
+
+def _matrix_table(who: str, classes: tuple[str, ...], counts: tuple[tuple[int, ...], ...]) -> Table:
+    def cells(line: tuple[int, ...]) -> tuple[Line, ...]:
+        return tuple((f"{count:,}" if count else "·",) for count in line)
+
+    rows = tuple(((Code(name, 24),), *cells(line)) for name, line in zip(classes, counts, strict=True))
+    return Table((f"{who}: true ↓ predicted →", *classes), "l" + "r" * len(classes), rows, is_matrix=True)
+
+
+def _histogram_table(histogram: Histogram) -> Table:
+    scale = numbers.scale_of(
+        "", [max(abs(histogram.edges[0]), abs(histogram.edges[-1]))], 0.0, 2 * abs(histogram.edges[1] - histogram.edges[0]) or None
+    )
+    rows: list[tuple[Line, ...]] = []
+    for index, count in enumerate(histogram.candidate):
+        between = f"{scale.value(histogram.edges[index])} to {scale.value(histogram.edges[index + 1])}"
+        baseline: tuple[Line, ...] = ((f"{histogram.baseline[index]:,}",),) if histogram.baseline else ()
+        rows.append(((between,), *baseline, (f"{count:,}",)))
+    headings = ("Prediction minus target", *(("Baseline",) if histogram.baseline else ()), "Candidate")
+    return Table(headings, "l" + "r" * (len(headings) - 1), tuple(rows), unit="bin")

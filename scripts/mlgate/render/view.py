@@ -1,0 +1,131 @@
+"""From evidence to what a report shows: the one place that knows both. Pure; the renderers only put it into a form."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import mlgate
+from mlgate.config import ReportConfig
+from mlgate.context import RunContext
+from mlgate.evidence import STAGES, BaselineRef, Evidence, GateFindings, TrainFindings
+from mlgate.render import answer as answers
+from mlgate.render import comparison, numbers, sections
+from mlgate.render.answer import Evidences, findings_of
+from mlgate.render.document import Answer, Line, ReportView, Section, Span
+
+
+def build(
+    evidences: Mapping[str, Evidence[Any]],
+    *,
+    model: str,
+    report: ReportConfig,
+    context: RunContext | None = None,
+    refused: Mapping[str, str] | None = None,
+    directory: str = ".",
+    config_path: str = "mlgate.yaml",
+) -> ReportView:
+    """Everything a report shows.
+
+    Args:
+        evidences: what the stages left, by stage; any may be missing.
+        model: name of the model.
+        report: the `report` section of mlgate.yaml.
+        context: the run; a laptop, where left out.
+        refused: stages whose evidence may not be used, with the reason.
+        directory: working directory of the model, relative to the repository; for the commands that reproduce it.
+        config_path: of mlgate.yaml, relative to it.
+    """
+    context = context or RunContext()
+    refused = refused or {}
+    if refused:  # what the gate said may stand on evidence that is none
+        evidences = {stage: evidence for stage, evidence in evidences.items() if stage != "gate"}
+    gate = findings_of(evidences, "gate", GateFindings)
+    answer, headline = answers.answer(evidences, refused, context)
+    return ReportView(
+        model=model,
+        title=report.title or model,
+        answer=answer,
+        headline=headline,
+        notes=tuple(_notes(evidences, gate, refused)),
+        comparison=comparison.metrics_table(gate) if gate else None,
+        caption=comparison.caption(gate) if gate else (),
+        legend=comparison.legend(gate) if gate else "",
+        differences=comparison.differences_figure(gate) if gate else None,
+        rules=comparison.rules_table(gate) if gate else None,
+        sections=_sections(evidences, gate, report, context, directory, config_path),
+        footer=_footer(evidences, context),
+        run_url=context.run_url,
+        plots=report.plots,
+        decision=_decision(answer, headline, gate),
+        evidence={stage: _dumped(evidences[stage], report) for stage in STAGES if stage in evidences},
+    )
+
+
+def _sections(
+    evidences: Evidences, gate: GateFindings | None, report: ReportConfig, context: RunContext, directory: str, config_path: str
+) -> tuple[Section, ...]:
+    found = (
+        sections.checks(evidences),
+        sections.contract(evidences, has_examples=report.examples),
+        comparison.slices_section(gate) if gate else None,
+        sections.plots(evidences) if gate else None,
+        sections.changes(evidences) if gate else None,
+        sections.training(evidences),
+        sections.warnings(evidences),
+        sections.lineage(evidences, context),
+        sections.reproduce(evidences, context, directory=directory, config_path=config_path),
+    )
+    shown = [section for section in found if section is not None]
+    # What ended the run comes first; the rest keeps its order.
+    return tuple(sorted(shown, key=lambda section: not section.is_open))
+
+
+def _notes(evidences: Evidences, gate: GateFindings | None, refused: Mapping[str, str]) -> list[Line]:
+    notes: list[Line] = [(f"Evidence of {stage} is refused: {reason}",) for stage, reason in refused.items()]
+    if gate is not None:
+        # Its first line is the headline.
+        notes += [(line,) for line in evidences["gate"].summary.splitlines()[1:] if line.strip()]
+        changed = [change for change in gate.changes if change.kind == "rule"]
+        if changed:
+            whose = "the baseline’s rules decided" if gate.rules_from == "baseline" else "this change’s own rules decided"
+            notes.append(
+                (f"This change alters {numbers.count(len(changed), 'rule')} of the gate; {whose}. Old and new stand under “What changed”.",)
+            )
+        if gate.baseline is not None and _is_partial(gate.baseline):
+            notes.append((f"The holdout changed: only {numbers.share(gate.baseline.shared_share)} of its examples could be compared.",))
+    train = findings_of(evidences, "train", TrainFindings)
+    if train is not None and train.is_reused:
+        notes.append(("Nothing was trained anew: an earlier run with equal code, data and parameters had done it.",))
+    if any(evidence.subject.is_dirty for evidence in evidences.values()):
+        notes.append(("The working tree had uncommitted changes: no commit reproduces this exactly.",))
+    return notes
+
+
+def _is_partial(baseline: BaselineRef) -> bool:
+    return baseline.shared_share < 1
+
+
+def _footer(evidences: Evidences, context: RunContext) -> Line:
+    commit = next((evidence.subject.commit for evidence in evidences.values() if evidence.subject.commit), None)
+    about = context.head_sha or commit
+    spans: list[Span] = [f"mlgate {mlgate.__version__}"]
+    return (*spans, f", commit {about[:7]}") if about else tuple(spans)
+
+
+def _decision(answer: Answer, headline: str, gate: GateFindings | None) -> dict[str, Any]:
+    return {
+        "is_passed": answer.is_passed,
+        "verdict": gate.verdict if gate else None,
+        "statement": answer.statement,
+        "headline": headline,
+    }
+
+
+def _dumped(evidence: Evidence[Any], report: ReportConfig) -> dict[str, Any]:
+    document: dict[str, Any] = evidence.model_dump(mode="json")
+    if not report.examples:
+        for found in (document["findings"] or {}).get("contracts", []):
+            for rule in found["broken"]:
+                rule["values"] = None
+    return document

@@ -1,0 +1,170 @@
+"""The baseline's evaluation, looked for in the job that has the data's credentials, for the job that will compare.
+
+First hit wins: DVC's outputs at that commit or its run cache (`evaluation.dvc_history`), Git's tree, and training it again where the
+configuration allows that. Its metrics are computed here by the candidate's list, so that one code computes both.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from mlgate import git, store
+from mlgate.config import Config, EvaluationConfig
+from mlgate.console import plain
+from mlgate.data import cache
+from mlgate.errors import InfrastructureError, InputError
+from mlgate.evaluation import loading, metric_files, predictions, scoring
+from mlgate.evaluation.dvc_history import History, NotThereError, NotTrackedError, open_history
+from mlgate.evidence import CarriedBaseline, ScoredModel, file_ref
+from mlgate.stages import baseline_rebuild, lineage
+from mlgate.workspace import Workspace
+
+Source = Literal["dvc outputs", "git", "run cache", "rebuilt"]
+
+
+@dataclass(frozen=True)
+class _Files:
+    """What a commit's evaluation is computed from."""
+
+    predictions: Path
+    metrics: dict[str, bytes]
+    """Metric files by name."""
+    source: Source
+
+
+def carry(workspace: Workspace, commit: str, state: Path) -> tuple[CarriedBaseline | None, str]:
+    """Find the evaluation of a commit and leave its normalised predictions in `state`/files/baseline.
+
+    Args:
+        workspace: the model's folder.
+        commit: the baseline's.
+        state: the state folder.
+
+    Returns:
+        The evaluation, or None and, in a line, why what is recorded of it is not to be had; an empty line where nothing is: the gate
+        tells a first model by that. Whatever is wrong with an earlier commit is such a line, never an error.
+    """
+    if git.commit(workspace.root, commit) is None:
+        return None, f"this clone lacks {commit[:12]}; check out with `fetch-depth: 0`"
+    rules, _ = lineage.rules_of(workspace, commit)
+    if recorded := _in_store(workspace, rules, commit):
+        return None, recorded
+    notes: list[str] = []
+    if rules.evaluation.task != workspace.config.evaluation.task:
+        return None, f"the baseline is a {rules.evaluation.task}, the candidate a {workspace.config.evaluation.task}"
+    cache.share(os.environ)
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mlgate-")))
+        files = _recorded(workspace, commit, rules, folder, notes, stack)
+        if files is None and workspace.config.gate.rebuild_baseline:
+            files = _rebuilt(workspace, commit, rules, state / "files" / "baseline", notes, stack)
+        if files is None:
+            return None, "; ".join(notes)
+        try:
+            model = _score(workspace, commit, rules, files, state, notes)
+        except InputError as error:
+            return None, "; ".join([*notes, f"the baseline's evaluation ({files.source}) cannot be used: {error}"])
+    return CarriedBaseline(model=model, source=files.source), "; ".join(notes)
+
+
+def _in_store(workspace: Workspace, rules: Config, commit: str) -> str | None:
+    """Where the store has the evaluation already; None where it has not, or cannot be asked from here (the gate asks it, too)."""
+    try:
+        kept = store.open_store(rules.store, root=workspace.root, model=workspace.config.model, context=workspace.context)
+        if kept.read(f"evaluations/{commit}.json") is not None:
+            return f"recorded in the store ({kept.description})"
+        if kept.read(f"inputs/{lineage.inputs_sha256(workspace, commit)}.json") is not None:
+            return f"recorded in the store ({kept.description}) for equal code, data and parameters"
+    except (InfrastructureError, InputError) as error:
+        workspace.console.line(f"  the store cannot be asked from here: {plain(str(error))}")
+    return None
+
+
+def _recorded(workspace: Workspace, commit: str, rules: Config, folder: Path, notes: list[str], stack: ExitStack) -> _Files | None:
+    """The commit's files out of DVC or Git."""
+    history: History | None = None
+    try:
+        history = stack.enter_context(open_history(workspace.root, commit, rules.data.remote))
+    except NotTrackedError:
+        pass  # no DVC here: then Git is all there is
+    except NotThereError as error:
+        notes.append(str(error))
+    wanted = rules.evaluation.predictions
+    try:
+        source = _take(workspace.root, commit, wanted, folder / wanted, history)
+    except NotTrackedError:
+        return None
+    except NotThereError as error:
+        notes.append(str(error))
+        return None
+    found: dict[str, bytes] = {}
+    for name in rules.evaluation.metrics_files:
+        try:
+            _take(workspace.root, commit, name, folder / name, history)
+            found[name] = (folder / name).read_bytes()
+        except NotThereError as error:
+            notes.append(str(error))
+    return _Files(folder / wanted, found, source)
+
+
+def _take(root: Path, commit: str, path: str, target: Path, history: History | None) -> Source:
+    """Write a file as it was at the commit. Raises NotThereError."""
+    if history is not None:
+        try:
+            return history.fetch(path, target)
+        except NotTrackedError:
+            history.check_current(path)
+    content = git.file_at(root, commit, path)
+    if content is None:
+        raise NotTrackedError(f"{path} is neither in DVC nor in Git at {commit[:12]}")
+    if content.startswith(b"version https://git-lfs"):
+        raise NotThereError(f"{path} at {commit[:12]} is in Git LFS, which is not read")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_bytes(content)
+    return "git"
+
+
+def _rebuilt(workspace: Workspace, commit: str, rules: Config, logs: Path, notes: list[str], stack: ExitStack) -> _Files | None:
+    """The commit's files from training it again."""
+    workspace.console.line(f"  training the baseline {commit[:12]} again (gate.rebuild_baseline)")
+    try:
+        root = stack.enter_context(baseline_rebuild.rebuilt(workspace, commit, rules, logs))
+    except baseline_rebuild.NotRebuiltError as error:
+        notes.append(f"training the baseline again: {error}")
+        return None
+    found = {name: (root / name).read_bytes() for name in rules.evaluation.metrics_files if (root / name).is_file()}
+    return _Files(root / rules.evaluation.predictions, found, "rebuilt")
+
+
+def _score(workspace: Workspace, commit: str, rules: Config, files: _Files, state: Path, notes: list[str]) -> ScoredModel:
+    """The candidate's metrics of the baseline's predictions. Raises InputError."""
+    config = workspace.config
+    shown_as = f"{rules.evaluation.predictions} at {commit[:12]}"
+    evaluation = _as_ours(config.evaluation, rules.evaluation)
+    found = loading.load(files.predictions, evaluation, shown_as, are_slices_optional=True)
+    numbers = {name: metric_files.parse(content, f"{name} at {commit[:12]}")[0] for name, content in files.metrics.items()}
+    scored = scoring.score(found, evaluation, config.gate.rules, numbers, root=workspace.root, shown_as=shown_as)
+    notes += [f"baseline: {warning}" for warning in scored.warnings]
+    path = state / "files" / "baseline" / "predictions.parquet"
+    predictions.write(scored.predictions, path)
+    return ScoredModel(
+        commit=commit,
+        inputs_sha256=lineage.inputs_sha256(workspace, commit),
+        task=found.task,
+        n=found.n,
+        holdout_sha256=predictions.holdout_sha256(found),
+        classes=None if found.classes is None else list(found.classes),
+        metrics=scored.metrics,
+        slices=scored.slices,
+        predictions=file_ref(path, state),
+    )
+
+
+def _as_ours(ours: EvaluationConfig, theirs: EvaluationConfig) -> EvaluationConfig:
+    """How to evaluate the baseline: our metrics and slices on its columns."""
+    return ours.model_copy(update={"predictions": theirs.predictions, "columns": theirs.columns})

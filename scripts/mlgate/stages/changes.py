@@ -1,0 +1,289 @@
+"""What differs between the baseline and the candidate: the rules they are judged by, parameters, data, code. From Git alone: DVC's
+files say which data a commit used, so nothing is pulled or checked out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from mlgate import config as configuration
+from mlgate import git
+from mlgate.config import Config
+from mlgate.errors import InputError
+from mlgate.evidence import Change
+from mlgate.stages.revision import Revision
+from mlgate.training import params
+from mlgate.workspace import Workspace
+
+MAX_CODE_CHANGES = 50
+_MAX_VALUE = 300
+
+
+@dataclass(frozen=True)
+class ChangedFile:
+    """One line of `git diff --numstat`, with what happened to the file."""
+
+    path: str
+    """Relative to the working directory; as Git has it where the file lies outside."""
+    is_inside: bool
+    """Below the working directory."""
+    status: str
+    """Git's letter: A, M, D, R, C, T."""
+    added: int | None
+    """Lines; None for a binary file."""
+    deleted: int | None
+    renamed_from: str | None = None
+
+    @property
+    def summary(self) -> str:
+        """`new, +10`, `−3 +5`, `renamed from old.py, +1 −1`, `binary`."""
+        lines = "binary" if self.added is None or self.deleted is None else f"+{self.added} −{self.deleted}"
+        match self.status:
+            case "A":
+                return f"new, {lines}"
+            case "D":
+                return f"deleted, {lines}"
+            case "R":
+                return f"renamed from {self.renamed_from}, {lines}"
+            case _:
+                return lines
+
+
+def changes(workspace: Workspace, baseline_commit: str | None) -> list[Change]:
+    """Everything that differs from the baseline commit: rules, parameters, data, code, in this order.
+
+    On GitHub the candidate is the commit that is checked out; on a laptop with uncommitted changes it is the working tree.
+
+    Args:
+        workspace: the candidate.
+        baseline_commit: a commit of this clone; None gives no changes.
+    """
+    if baseline_commit is None or workspace.commit is None:
+        return []
+    is_working_tree = not workspace.context.is_github and git.is_dirty(workspace.root)
+    old = Revision(workspace.root, baseline_commit)
+    new = Revision(workspace.root, None if is_working_tree else workspace.commit)
+    old_config = old.config(workspace.config_path)
+    files = {file.path: file for file in changed_files(old, new)}
+    rules = _rules(workspace, old, old_config, files)
+    parameters = _parameters(workspace.config, old_config, old, new, files)
+    data = _data(workspace, old, new, files)
+    told = {workspace.config_path, *_data_files(workspace.config, files)}
+    for config in filter(None, (workspace.config, old_config)):
+        told.update(_judges(config), config.train.params)
+    code = [file for file in files.values() if not (file.is_inside and (file.path in told or _is_of_dvc(file.path)))]
+    return [*rules, *parameters, *data, *_code(code)]
+
+
+def changed_files(old: Revision, new: Revision) -> list[ChangedFile]:
+    """Tracked files that differ between a commit and another, or the working tree; renames found."""
+    if old.commit is None:
+        raise ValueError("a diff starts at a commit")
+    prefix = git.run(old.root, "rev-parse", "--show-prefix").decode(errors="replace").rstrip("\n")
+    options = ("--raw", "--numstat", "-z", "--find-renames", "--no-ext-diff", "--no-textconv", "--no-color", "--no-relative")
+    output = git.run(old.root, "diff", *options, old.commit, *([new.commit] if new.commit else []), "--", env={"GIT_OPTIONAL_LOCKS": "0"})
+    fields = iter(output.decode(errors="replace").split("\0"))
+    statuses: dict[str, str] = {}
+    files = []
+    for field in fields:
+        if field.startswith(":"):
+            status, path = field.rsplit(" ", 1)[1][:1], next(fields)
+            statuses[next(fields) if status in "RC" else path] = status
+        elif field:
+            added, deleted, path = field.split("\t", 2)
+            renamed_from = None if path else next(fields)
+            path = path or next(fields)
+            files.append(
+                ChangedFile(
+                    path=path.removeprefix(prefix),
+                    is_inside=path.startswith(prefix),
+                    status=statuses[path],
+                    added=None if added == "-" else int(added),
+                    deleted=None if deleted == "-" else int(deleted),
+                    renamed_from=renamed_from and renamed_from.removeprefix(prefix),
+                )
+            )
+    return files
+
+
+# --- rules -----------------------------------------------------------------------------------------------------------
+
+
+def _rules(workspace: Workspace, old: Revision, old_config: Config | None, files: Mapping[str, ChangedFile]) -> list[Change]:
+    name = workspace.config_path
+    if old_config is None:
+        reason = "not valid for this version of mlgate" if old.read(name) is not None else None
+        found = [Change(kind="rule", name=name, old=reason, new="all rules of it are new")]
+    else:
+        found = _differences("rule", _settings(old_config), _settings(workspace.config))
+    judges = dict.fromkeys((*_judges(workspace.config), *(_judges(old_config) if old_config else ())))
+    found += [Change(kind="rule", name=path, old=None, new=files[path].summary) for path in judges if path in files]
+    return found
+
+
+def _judges(config: Config) -> list[str]:
+    """Files of the repository that decide what passes: schemas of contracts, the user's own metrics."""
+    references = [*(contract.schema_ for contract in config.data.contracts), *config.evaluation.metrics]
+    paths = [(configuration.user_code(reference) or (reference, ""))[0] for reference in references]
+    return [path for path in dict.fromkeys(paths) if "." in path]
+
+
+def _settings(config: Config) -> dict[str, str]:
+    """Every setting of mlgate.yaml that is about how a model is made and judged, as text by the name a report calls it."""
+    document = config.model_dump(mode="json", by_alias=True)
+    contracts, rules = document["data"].pop("contracts"), document["gate"].pop("rules")
+    settings = {}
+    for section in ("checks", "data", "train", "evaluation", "gate"):
+        settings.update(_flat(section, document[section]))
+    for contract in contracts:
+        key = f"data.contracts {contract['data']}"
+        settings[key] = ", ".join(sorted(filter(None, [settings.get(key), contract["schema"]])))
+    for rule in rules:
+        for bound in ("min", "max", "margin", "better"):
+            if rule[bound] is not None:
+                key = f"gate.rules {rule['metric']} {bound}"
+                settings[key] = ", ".join(filter(None, [settings.get(key), _text(rule[bound])]))
+    return settings
+
+
+def _flat(name: str, value: Any) -> dict[str, str]:
+    if isinstance(value, dict):
+        return {key: text for part, inner in value.items() for key, text in _flat(f"{name}.{part}", inner).items()}
+    return {} if value is None else {name: _text(value)}
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(_text, value)) or "none"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+# --- parameters ------------------------------------------------------------------------------------------------------
+
+
+def _parameters(config: Config, old_config: Config | None, old: Revision, new: Revision, files: Mapping[str, ChangedFile]) -> list[Change]:
+    paths = list(dict.fromkeys((*config.train.params, *(old_config.train.params if old_config else ()))))
+    found = []
+    for path in paths:
+        if path in files:
+            prefix = f"{path}: " if len(paths) > 1 else ""
+            before, after = (
+                {f"{prefix}{key}": value for key, value in _parameters_in(revision.read(path), path).items()} for revision in (old, new)
+            )
+            found += _differences("parameter", before, after)
+    return found
+
+
+def _parameters_in(content: bytes | None, path: str) -> dict[str, str]:
+    try:
+        return {} if content is None else params.flatten(content, path)
+    except InputError:
+        return {path: "not readable"}  # training has refused it already, or the baseline is past mending: not a reason to stop here
+
+
+# --- data ------------------------------------------------------------------------------------------------------------
+
+
+def _data(workspace: Workspace, old: Revision, new: Revision, files: Mapping[str, ChangedFile]) -> list[Change]:
+    before: dict[str, str] = {}
+    after: dict[str, str] = {}
+    for path, file in files.items():
+        if file.is_inside and _is_of_dvc(path):
+            hashes = _locked if path.endswith("dvc.lock") else _tracked
+            before.update(_hashes(old.read(file.renamed_from or path), path, hashes))
+            after.update(_hashes(new.read(path), path, hashes))
+    commits = [commit for commit in (old.commit, workspace.commit) if commit]
+    in_git = _paths_in_git(workspace, commits, sorted({*before, *after}))
+    found = _differences("data", _without(before, in_git), _without(after, in_git))
+    found += [Change(kind="data", name=path, old=None, new=files[path].summary) for path in _data_files(workspace.config, files)]
+    return found
+
+
+def _is_of_dvc(path: str) -> bool:
+    return path.endswith(".dvc") or path.rpartition("/")[2] == "dvc.lock"
+
+
+def _data_files(config: Config, files: Mapping[str, ChangedFile]) -> list[str]:
+    """Changed files that Git tracks and mlgate.yaml calls data."""
+    data = {*(config.data.pull or ()), *(contract.data for contract in config.data.contracts)}
+    return [path for path in files if path in data or any(path.startswith(f"{folder}/") for folder in data)]
+
+
+def _hashes(content: bytes | None, path: str, found_in: Callable[[Any], list[Any]]) -> dict[str, str]:
+    """Path and hash of all data one of DVC's files speaks of; of the file itself where it cannot be read."""
+    if content is None:
+        return {}
+    try:
+        document = configuration.parse_yaml(content, path)
+    except InputError:
+        return {path: f"sha256:{configuration.sha256(content)}"}
+    folder = path.rpartition("/")[0]
+    hashes = {}
+    for output in found_in(document):
+        if isinstance(output, dict) and isinstance(output.get("path"), str):
+            kind = next((kind for kind in ("md5", "etag", "checksum") if isinstance(output.get(kind), str)), None)
+            if kind is not None:
+                hashes[f"{folder}/{output['path']}" if folder else output["path"]] = f"{kind}:{output[kind]}"
+    return hashes
+
+
+def _tracked(document: Any) -> list[Any]:
+    outputs = document.get("outs") if isinstance(document, dict) else None
+    return outputs if isinstance(outputs, list) else []
+
+
+def _locked(document: Any) -> list[Any]:
+    stages = document.get("stages") if isinstance(document, dict) else None
+    return [
+        entry
+        for stage in (stages.values() if isinstance(stages, dict) else ())
+        if isinstance(stage, dict)
+        for part in ("deps", "outs")
+        if isinstance(stage.get(part), list)
+        for entry in stage[part]
+    ]
+
+
+def _paths_in_git(workspace: Workspace, commits: list[str], paths: list[str]) -> set[str]:
+    """Those that Git tracks: code a DVC stage depends on, metrics it leaves in Git. They are told of as code."""
+    asked = [(commit, path) for commit in commits for path in paths if "\n" not in path]
+    if not asked:
+        return set()
+    stdin = "".join(f"{commit}:./{path.rstrip('/')}\n" for commit, path in asked).encode()
+    answers = git.run(workspace.root, "cat-file", "--batch-check=%(objecttype)", stdin=stdin).decode(errors="replace").splitlines()
+    return {path for (_, path), answer in zip(asked, answers, strict=True) if answer in ("blob", "tree")}
+
+
+def _without(hashes: dict[str, str], paths: set[str]) -> dict[str, str]:
+    return {path: value for path, value in hashes.items() if path not in paths}
+
+
+# --- code ------------------------------------------------------------------------------------------------------------
+
+
+def _code(files: list[ChangedFile]) -> list[Change]:
+    inside = [file for file in files if file.is_inside]
+    outside = [file for file in files if not file.is_inside]
+    found = [Change(kind="code", name=file.path, old=None, new=file.summary) for file in inside[:MAX_CODE_CHANGES]]
+    for name, rest in (("more files", inside[MAX_CODE_CHANGES:]), ("outside the working directory", outside)):
+        if rest:
+            added, deleted = sum(file.added or 0 for file in rest), sum(file.deleted or 0 for file in rest)
+            found.append(
+                Change(kind="code", name=name, old=None, new=f"{len(rest)} file{'s' if len(rest) > 1 else ''}, +{added} −{deleted}")
+            )
+    return found
+
+
+def _differences(kind: Literal["rule", "parameter", "data"], old: Mapping[str, str], new: Mapping[str, str]) -> list[Change]:
+    return [
+        Change(kind=kind, name=name, old=_shortened(old.get(name)), new=_shortened(new.get(name)))
+        for name in dict.fromkeys((*old, *new))
+        if old.get(name) != new.get(name)
+    ]
+
+
+def _shortened(value: str | None) -> str | None:
+    return value if value is None or len(value) <= _MAX_VALUE else f"{value[: _MAX_VALUE - 1]}…"

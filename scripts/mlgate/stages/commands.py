@@ -1,0 +1,67 @@
+"""A command of the user's as a stage runs it: what it prints is kept in the state folder, how it ended becomes evidence."""
+
+from __future__ import annotations
+
+import signal
+
+from mlgate import evidence as records
+from mlgate import process
+from mlgate.console import plain
+from mlgate.errors import InfrastructureError
+from mlgate.evidence import CommandRun
+from mlgate.workspace import Workspace
+
+
+class CommandInterruptedError(InfrastructureError):
+    """We were told to end while the command ran: a cancelled run, Ctrl-C."""
+
+
+def run(workspace: Workspace, command: str, log: str, timeout_s: float | None = None) -> CommandRun:
+    """Run a command in the user's environment, its output live and in `files/<log>`.
+
+    Raises:
+        CommandInterruptedError: we got a signal meanwhile; the command was ended with it.
+        InputError: it cannot be started.
+        InfrastructureError: the log cannot be written.
+    """
+    workspace.prepare_state()
+    path = workspace.files / log
+    print(f"$ {plain(command)}", flush=True)
+    outcome = process.run_command(command, root=workspace.root, log=path, timeout_s=timeout_s)
+    if outcome.interrupted_by:
+        raise CommandInterruptedError(f"interrupted by {outcome.interrupted_by}: '{short(command)}' was ended")
+    return CommandRun(
+        command=command[:20_000],
+        exit_code=outcome.exit_code,
+        is_timed_out=outcome.is_timed_out,
+        duration_s=outcome.duration_s,
+        log=records.file_ref(path, workspace.state),
+        tail=outcome.tail,
+    )
+
+
+def short(command: str) -> str:
+    """A command on one line that leaves room for what is said of it."""
+    line = plain(command)
+    return line if len(line) <= 80 else f"{line[:79]}…"
+
+
+def failure(run: CommandRun, timeout_s: float | None = None) -> str:
+    """Why a command failed, in one line: `'pytest -q' failed (exit 1): 1 failed, 3 passed`."""
+    said = process.last_line(run.tail)
+    reason = f": {plain(said)[:300]}" if said else ""
+    if run.is_timed_out:
+        return f"'{short(run.command)}' took longer than {timeout_s or run.duration_s:,.0f} s and was ended{reason}"
+    return f"'{short(run.command)}' failed ({_exit(run.exit_code)}){reason}"
+
+
+def _exit(code: int) -> str:
+    if code == 127:
+        return "exit 127, no such command"
+    if code <= 128:
+        return f"exit {code}"
+    try:
+        name = signal.Signals(code - 128).name
+    except ValueError:
+        return f"exit {code}"
+    return f"killed by {name}{', often for want of memory' if name == 'SIGKILL' else ''}"

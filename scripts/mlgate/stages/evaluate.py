@@ -1,0 +1,189 @@
+"""evaluate: metrics of the predictions on the holdout, overall and by slice. After train; looks for the baseline's evaluation, too.
+
+With the root action there is no `train` before: the predictions were made by the user's own steps.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from mlgate import git
+from mlgate.errors import InfrastructureError, InputError
+from mlgate.evaluation import loading, metric_files, predictions, scoring
+from mlgate.evaluation.predictions import Predictions
+from mlgate.evidence import STAGES, CarriedBaseline, EvaluateFindings, FileRef, MetricValue, ScoredModel, TrainFindings, file_ref
+from mlgate.stages import baseline_search, lineage
+from mlgate.stages.sources import are_committed
+from mlgate.workspace import StageResult, Workspace
+
+_SHOWN = 6
+
+
+def run(workspace: Workspace) -> StageResult:
+    """Compute every metric of the configuration.
+
+    Raises:
+        InputError: predictions, metric files, or a function of the user's are wrong, or a rule names a metric there is not (exit 2).
+        InfrastructureError: MLflow cannot be reached (exit 3).
+    """
+    if halted := _halted(workspace):
+        return StageResult(status="skipped", summary=f"not evaluated: {halted}")
+    config = workspace.config
+    with workspace.console.progress("evaluate") as progress:
+        warnings = _stale(workspace)
+        found = loading.load(workspace.root / config.evaluation.predictions, config.evaluation, config.evaluation.predictions)
+        numbers, remarks = _metric_files(workspace)
+        progress.say("metrics")
+        scored = scoring.score(
+            found, config.evaluation, config.gate.rules, numbers, root=workspace.root, shown_as=config.evaluation.predictions
+        )
+        scoring.check_rules(config.gate.rules, scored, workspace.config_path)
+        candidate = _keep(workspace, scored)
+        logged = _log_to_mlflow(workspace, candidate)
+        progress.say("looking for the baseline's evaluation")
+        baseline, note = _baseline(workspace)
+        progress.say("MLflow")
+        warnings += logged()
+    return StageResult(
+        status="passed",
+        summary=_summary(candidate),
+        findings=EvaluateFindings(
+            candidate=candidate,
+            baseline=baseline,
+            baseline_note=note,
+            warnings=[*warnings, *_unknown_labels(found), *remarks, *scored.warnings],
+        ),
+        files=[candidate.predictions, *_baseline_files(workspace.state)],
+    )
+
+
+def _halted(workspace: Workspace) -> str | None:
+    """Why there is nothing to evaluate, where an earlier stage of this run says so."""
+    for stage in ("train", "validate-data"):
+        evidence = workspace.evidence(stage)
+        if evidence is not None:
+            return None if evidence.status == "passed" else f"'{stage}' {'was skipped' if evidence.status == 'skipped' else 'did not pass'}"
+    return None
+
+
+def _stale(workspace: Workspace) -> list[str]:
+    """Refuse predictions that lay there before training began: they are another model's.
+
+    DVC leaves a file alone that is as the pipeline would make it, so only training outside a pipeline can be told.
+    """
+    path = workspace.config.evaluation.predictions
+    train = workspace.evidence("train")
+    if train is None or not isinstance(train.findings, TrainFindings) or train.findings.pipeline or train.findings.is_reused:
+        return []
+    try:
+        written = (workspace.root / path).stat().st_mtime
+    except OSError:
+        return []  # the loader says what is wrong
+    if written >= train.started_at.timestamp() - 2:  # file systems round
+        return []
+    if git.try_text(workspace.root, "ls-files", "--error-unmatch", "--", f":(literal){path}") is None:
+        raise InputError(f"{path}: written before training began; does the training command write it?")
+    return [f"{path} is in Git and was not written by the training command"]
+
+
+def _metric_files(workspace: Workspace) -> tuple[dict[str, dict[str, float]], list[str]]:
+    """Numbers by metric file, and what was left out of them."""
+    numbers, remarks = {}, []
+    for name in workspace.config.evaluation.metrics_files:
+        try:
+            content = (workspace.root / name).read_bytes()
+        except FileNotFoundError:
+            raise InputError(f"{name}: no such file (evaluation.metrics_files); does the training command write it?") from None
+        except OSError as error:
+            raise InputError(f"{name}: cannot be read: {error.strerror}") from None
+        numbers[name], skipped = metric_files.parse(content, name)
+        if skipped:
+            remarks.append(f"{name}: no numbers, left out: {', '.join(skipped[:5])}{', …' if len(skipped) > 5 else ''}")
+    return numbers, remarks
+
+
+def _keep(workspace: Workspace, scored: scoring.Scored) -> ScoredModel:
+    path = workspace.files / "predictions.parquet"
+    predictions.write(scored.predictions, path)
+    found = scored.predictions
+    commit = workspace.commit
+    return ScoredModel(
+        commit=commit,
+        inputs_sha256=lineage.inputs_sha256(workspace, commit) if commit is not None and are_committed(workspace) else None,
+        task=found.task,
+        n=found.n,
+        holdout_sha256=predictions.holdout_sha256(found),
+        classes=None if found.classes is None else list(found.classes),
+        metrics=scored.metrics,
+        slices=scored.slices,
+        predictions=file_ref(path, workspace.state),
+    )
+
+
+def _baseline(workspace: Workspace) -> tuple[CarriedBaseline | None, str]:
+    """The baseline's evaluation where the deciding rules compare with a commit; others the gate finds by itself."""
+    try:
+        base = lineage.baseline_commit(workspace)
+    except InputError as error:
+        return None, str(error)
+    rules, _ = lineage.rules_of(workspace, base.commit)
+    if rules.gate.baseline != "base":
+        return None, ""
+    if base.commit is None:
+        return None, base.how
+    return baseline_search.carry(workspace, base.commit, workspace.state)
+
+
+def _log_to_mlflow(workspace: Workspace, candidate: ScoredModel) -> Callable[[], list[str]]:
+    """Begin to log the metrics to the training's run; a process of its own does it while we go on.
+
+    Returns:
+        What waits for it. It returns a warning where nobody asked for MLflow and it failed; raises InfrastructureError where somebody did.
+    """
+    train = workspace.evidence("train")
+    if train is None or not isinstance(train.findings, TrainFindings) or train.findings.mlflow is None:
+        return list
+    from mlgate.registry import runs, tracking
+
+    place = tracking.resolve(workspace.config.mlflow.tracking_uri, os.environ, workspace.root)
+    metrics = {metric.name: metric.value for metric in candidate.metrics}
+    files = [path for stage in STAGES if (path := workspace.evidence_path(stage)).is_file()]
+    pending = runs.log_evaluation(place.uri, train.findings.mlflow.run_id, metrics, [*files, workspace.state / candidate.predictions.path])
+
+    def wait() -> list[str]:
+        try:
+            pending.wait()
+        except InfrastructureError as error:
+            if place.is_required:
+                raise
+            return [str(error)]
+        return []
+
+    return wait
+
+
+def _baseline_files(state: Path) -> list[FileRef]:
+    folder = state / "files" / "baseline"
+    return [file_ref(path, state) for path in sorted(folder.iterdir()) if path.is_file()] if folder.is_dir() else []
+
+
+def _unknown_labels(found: Predictions) -> list[str]:
+    """The usual sign of labels written in two ways, `3` and `three`."""
+    if found.classes is None or len(found.classes) < 2 or set(found.target.tolist()) & set(found.prediction.tolist()):
+        return []
+    return ["no predicted class is among the true ones; are both columns labelled alike?"]
+
+
+def _summary(model: ScoredModel) -> str:
+    shown = ", ".join(f"{metric.name} {_number(metric)}" for metric in model.metrics[:_SHOWN])
+    more = f" and {len(model.metrics) - _SHOWN} more" if len(model.metrics) > _SHOWN else ""
+    return f"{shown or 'no metric is defined'}{more} on {model.n:,} {'example' if model.n == 1 else 'examples'}"
+
+
+def _number(metric: MetricValue) -> str:
+    size = abs(metric.value)
+    if size >= 10_000:
+        return f"{metric.value:,.0f}" if size < 1e15 else f"{metric.value:.3g}"
+    return f"{metric.value:.3f}" if 0.001 <= size < 10 or size == 0 else f"{metric.value:.4g}"

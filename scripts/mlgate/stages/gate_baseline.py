@@ -1,0 +1,213 @@
+"""The baseline's evaluation for the gate: from the store, the training job, an earlier run's artifact, or a file. Never silently absent."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import posixpath
+import re
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import yaml
+
+from mlgate import evidence as records
+from mlgate import git
+from mlgate.config import Config
+from mlgate.errors import InfrastructureError, InputError
+from mlgate.evaluation import loading, predictions
+from mlgate.evaluation.predictions import Predictions
+from mlgate.evidence import EvaluateFindings, FileRef, MetricValue, ScoredModel
+from mlgate.stages import lineage
+from mlgate.stages.lineage import BaselineCommit
+from mlgate.store import Store
+from mlgate.workspace import Workspace
+
+CHAMPION = "champion.json"
+
+Source = Literal["store", "dvc outputs", "git", "run artifact", "run cache", "rebuilt", "file"]
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """A model's evaluation as it was found, ready to be compared with."""
+
+    kind: Literal["base", "champion", "path"]
+    commit: str | None
+    how: str
+    source: Source
+    predictions: Predictions
+    metrics: dict[str, MetricValue]
+    """What was recorded of it, by name; the gate believes only what no predictions stand behind."""
+
+
+def find(workspace: Workspace, rules: Config, base: BaselineCommit, evaluated: EvaluateFindings, store: Store) -> Baseline | None:
+    """The baseline that `gate.baseline` of the deciding rules names; first hit wins.
+
+    Returns:
+        None only where no evaluation of this model was ever recorded: the first model.
+
+    Raises:
+        InputError: the baseline cannot be: no champion, no such file, no commit to compare with.
+        InfrastructureError: it was recorded and is not to be had, or a place to look at cannot be reached.
+    """
+    match rules.gate.baseline:
+        case "base":
+            return _of_commit(workspace, "base", base, rules, evaluated, store)
+        case "champion":
+            return _of_commit(workspace, "champion", _champion(workspace, store), rules, evaluated, store)
+        case path:
+            return _of_file(workspace, rules, path, base)
+
+
+def _champion(workspace: Workspace, store: Store) -> BaselineCommit:
+    content = store.read(CHAMPION)
+    if content is None:
+        raise InputError(
+            f"{workspace.config_path}: gate.baseline: no champion is recorded in {store.description}; "
+            "register one with 'mlgate register', or set gate.baseline: base"
+        )
+    try:
+        commit = json.loads(content)["commit"]
+    except (ValueError, KeyError, TypeError):
+        commit = None
+    if not isinstance(commit, str) or not re.fullmatch(r"[0-9a-f]{40}([0-9a-f]{24})?", commit):
+        raise InfrastructureError(f"{CHAMPION} in {store.description}: damaged, it names no commit; record the champion again")
+    return BaselineCommit(commit, "champion in the store")
+
+
+def _of_commit(
+    workspace: Workspace, kind: Literal["base", "champion"], at: BaselineCommit, rules: Config, evaluated: EvaluateFindings, store: Store
+) -> Baseline | None:
+    if at.commit is None:
+        if store.names("evaluations/"):
+            raise InputError(f"baseline: no commit to compare with ({at.how}), though evaluations of this model are recorded")
+        return None
+    commit = at.commit
+    sources: list[Callable[[], tuple[ScoredModel, Predictions, Source] | None]] = [
+        lambda: _recorded(workspace, commit, store),
+        lambda: _carried(workspace, commit, evaluated, ("dvc outputs", "git")),
+        lambda: _run_artifact(workspace, commit),
+        lambda: _carried(workspace, commit, evaluated, ("run cache", "rebuilt")),
+    ]
+    for source in sources:
+        if (found := source()) is not None:
+            model, predicted, name = found
+            return Baseline(kind, commit, at.how, name, predicted, {metric.name: metric for metric in model.metrics})
+    if kind == "base" and not store.names("evaluations/") and not _has_outputs(workspace, commit, rules):
+        return None
+    note = f" ({evaluated.baseline_note})" if evaluated.baseline_note else ""
+    raise InfrastructureError(
+        f"baseline {commit[:12]}: its evaluation is not to be had{note}; run the workflow on that commit of the default branch, "
+        "'dvc push' its outputs, or set gate.rebuild_baseline: true"
+    )
+
+
+def _has_outputs(workspace: Workspace, commit: str, rules: Config) -> bool:
+    """Whether the commit says that it has predictions, in Git or in DVC, under a configuration that named them.
+
+    Asked of Git, not of the job that looked for them: that one ran the candidate's code.
+    """
+    root, predicted = workspace.root, rules.evaluation.predictions
+    if git.file_at(root, commit, workspace.config_path) is None:
+        return False  # before this model had a gate
+    if any(git.file_at(root, commit, name) is not None for name in (predicted, f"{predicted}.dvc")):
+        return True
+    listed = git.try_text(root, "ls-tree", "-r", "-z", "--name-only", commit, "--", ".") or ""
+    locks = [path for path in listed.split("\0") if path.rpartition("/")[2] == "dvc.lock"]
+    outputs = {out for path in locks for out in _locked_outputs(git.file_at(root, commit, path) or b"", path.rpartition("/")[0])}
+    return any(predicted == out or predicted.startswith(f"{out}/") for out in outputs)
+
+
+def _locked_outputs(lock: bytes, folder: str) -> set[str]:
+    """Paths of the outputs a dvc.lock has hashes of, relative to the working directory."""
+    try:
+        stages = yaml.safe_load(lock)["stages"].values()
+        return {posixpath.normpath(posixpath.join(folder, str(out["path"]))) for stage in stages for out in stage.get("outs", [])}
+    except (yaml.YAMLError, AttributeError, KeyError, TypeError):
+        return set()
+
+
+def _recorded(workspace: Workspace, commit: str, store: Store) -> tuple[ScoredModel, Predictions, Source] | None:
+    name = f"evaluations/{commit}.json"
+    content = store.read(name)
+    if content is None and git.commit(workspace.root, commit) is not None:
+        name = f"inputs/{lineage.inputs_sha256(workspace, commit)}.json"
+        content = store.read(name)
+    if content is None:
+        return None
+    where = f"{name} in {store.description}"
+    try:
+        model = records.parse_record(ScoredModel, content, where)
+    except InputError as error:
+        raise InfrastructureError(f"{error}; run the workflow on the default branch to record it again") from None
+    body = store.read(model.predictions.path)
+    if body is None or hashlib.sha256(body).hexdigest() != model.predictions.sha256:
+        what = "absent" if body is None else "not the ones that were recorded (SHA-256 differs)"
+        raise InfrastructureError(f"{where}: its predictions are {what}; run the workflow on the default branch to record them again")
+    path = workspace.files / "gate" / "baseline.parquet"
+    records.write_bytes(path, body)
+    return model, _read(path, model), "store"
+
+
+def _carried(
+    workspace: Workspace, commit: str, evaluated: EvaluateFindings, accepted: tuple[str, ...]
+) -> tuple[ScoredModel, Predictions, Source] | None:
+    carried = evaluated.baseline
+    if carried is None or carried.source not in accepted or carried.model.commit != commit:
+        return None
+    path = records.checked_file(carried.model.predictions, workspace.state)
+    return carried.model, _read(path, carried.model), carried.source
+
+
+def _run_artifact(workspace: Workspace, commit: str) -> tuple[ScoredModel, Predictions, Source] | None:
+    """What a workflow run of that very commit left; only where a token is there to ask with."""
+    if not workspace.context.is_github or workspace.context.token is None:
+        return None
+    from mlgate.forge.client import Forge
+
+    artifact = Forge(workspace.context).find_run_artifact(commit, f"mlgate-{workspace.config.model}-train-")
+    if artifact is None:
+        return None
+    with tempfile.TemporaryDirectory(prefix="mlgate-artifact-") as folder:
+        unpacked = Path(folder)
+        artifact.unpack(unpacked)
+        path = unpacked / "evidence" / "evaluate.json"
+        if not path.is_file():
+            return None
+        evidence = records.load(path, "evaluate")
+        findings = evidence.findings
+        if evidence.model != workspace.config.model or evidence.subject.commit != commit or not isinstance(findings, EvaluateFindings):
+            return None  # of another model whose name begins alike, or of a merge commit that only bore this head
+        model = findings.candidate
+        return model, _read(records.checked_file(model.predictions, unpacked), model), "run artifact"
+
+
+def _of_file(workspace: Workspace, rules: Config, path: str, base: BaselineCommit) -> Baseline:
+    """A predictions file; where Git tracks it, as the baseline commit has it: a pull request does not choose its own opponent."""
+    where = f"{workspace.config_path}: gate.baseline"
+    try:
+        inside = FileRef(path=path, sha256="0" * 64, size_bytes=0).path
+    except ValueError:
+        raise InputError(f"{where}: expected `base`, `champion` or a path inside the working directory, got '{path}'") from None
+    content = git.file_at(workspace.root, base.commit, inside) if base.commit else None
+    source = workspace.root / inside
+    if content is not None:
+        source = workspace.files / "gate" / f"baseline{Path(inside).suffix}"
+        records.write_bytes(source, content)
+    elif not source.is_file():
+        raise InputError(f"{where}: no file '{path}', and neither `base` nor `champion`{_git_hint(workspace, path)}")
+    how = f"{path} as of {base.commit[:12]}" if content is not None and base.commit else path
+    predicted = loading.load(source, rules.evaluation, path, are_slices_optional=True)
+    return Baseline("path", base.commit if content is not None else None, how, "file", predicted, {})
+
+
+def _git_hint(workspace: Workspace, path: str) -> str:
+    return "; pull it first with 'dvc pull'" if (workspace.root / f"{path}.dvc").is_file() else ""
+
+
+def _read(path: Path, model: ScoredModel) -> Predictions:
+    return predictions.read(path, model.task, model.classes)

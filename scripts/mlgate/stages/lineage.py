@@ -1,0 +1,178 @@
+"""What a run is compared with, and what it came from: the baseline commit, the fingerprint of a commit's inputs, the rules that
+decide, and what changed. Used by evaluate and gate; asks Git only, never the network."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from mlgate import git
+from mlgate.config import Config
+from mlgate.errors import InputError
+from mlgate.stages.changes import changes
+from mlgate.stages.revision import Revision
+from mlgate.workspace import Workspace
+
+__all__ = ["BaselineCommit", "baseline_commit", "changes", "inputs_sha256", "rules_of"]
+
+
+@dataclass(frozen=True)
+class BaselineCommit:
+    """The commit whose model this run's model would replace."""
+
+    commit: str | None
+    """None where there is none: the first commit, or no Git repository."""
+    how: str
+    """How it was found, in words: `first parent of the merge commit`."""
+
+
+def baseline_commit(workspace: Workspace) -> BaselineCommit:
+    """Find the commit to compare with; needs the history that `fetch-depth: 0` brings.
+
+    Raises:
+        InputError: this clone lacks the commit or the history that leads to it.
+    """
+    root, context, head = workspace.root, workspace.context, workspace.commit
+    if head is None:
+        return BaselineCommit(None, "not a Git repository" if git.toplevel(root) is None else "no commit yet")
+    default = context.default_branch or git.default_branch(root)
+    if context.pull_request is not None:
+        parents = git.recorded_parents(root, head)
+        # Only GitHub's synthetic merge has the pull request's head as second parent: where the head itself is checked out and
+        # happens to be a merge (of main into the feature), its second parent is a commit of main.
+        if len(parents) == 2 and parents[1] == context.head_sha:
+            return _present(root, parents[0], "first parent of the merge commit")
+        return _merge_base(root, head, context.base_ref or default, context.base_sha)
+    if context.event == "merge_group" and context.base_sha:
+        return _present(root, context.base_sha, "base of the merge group")
+    if context.event == "push" and default and context.ref == f"refs/heads/{default}":
+        return _first_parent(root, head)
+    if not context.is_github and default and git.current_branch(root) == default:
+        return BaselineCommit(head, "HEAD, beside uncommitted changes") if git.is_dirty(root) else _first_parent(root, head)
+    return _merge_base(root, head, context.base_ref or default, context.base_sha)
+
+
+def inputs_sha256(workspace: Workspace, commit: str) -> str:
+    """Fingerprint of code, data and parameters at a commit: equal fingerprints promise equal evaluations.
+
+    It covers every file of the repository's tree, also outside the working directory (shared code lies there), so all data that
+    Git or DVC tracks: the `.dvc` files and dvc.lock are in the tree. dvc.lock alone would not do: a commit that changes code without
+    a new lock has the lock of other code. Left out is only what cannot reach a model: readmes and other project papers by their
+    well-known names, settings of editors, and those sections of mlgate.yaml that judge or publish.
+
+    Raises:
+        InputError: this clone lacks the commit.
+    """
+    root = workspace.root
+    if git.commit(root, commit) is None:
+        raise _too_shallow(commit, "the commit to fingerprint")
+    prefix = git.try_text(root, "rev-parse", "--show-prefix") or ""
+    config_path = f"{prefix}{workspace.config_path}"
+    config = Revision(root, commit).config(workspace.config_path)
+    digest = hashlib.sha256(f"mlgate inputs 1\0{config_path}\0".encode())
+    for entry in git.run(root, "ls-tree", "-r", "-z", "--full-tree", commit).split(b"\0"):
+        described, _, raw_path = entry.partition(b"\t")
+        path = raw_path.decode("utf-8", "surrogateescape")
+        if not entry or _cannot_matter(path, prefix):
+            continue
+        if path == config_path and config is not None:
+            described = _what_is_evaluated(config)
+        digest.update(described + b"\t" + raw_path + b"\0")
+    return digest.hexdigest()
+
+
+def rules_of(workspace: Workspace, baseline_commit: str | None) -> tuple[Config, Literal["baseline", "candidate"]]:
+    """The configuration whose rules decide: the baseline commit's, so that a pull request does not grade itself.
+
+    The candidate's own where there is no baseline commit, or none of its mlgate.yaml that this version can read.
+    """
+    if baseline_commit is not None:
+        config = Revision(workspace.root, baseline_commit).config(workspace.config_path)
+        if config is not None:
+            return config, "baseline"
+    return workspace.config, "candidate"
+
+
+def _present(root: Path, commit: str, how: str) -> BaselineCommit:
+    if git.commit(root, commit) is None:
+        raise _too_shallow(commit, how)
+    return BaselineCommit(commit, how)
+
+
+def _first_parent(root: Path, head: str) -> BaselineCommit:
+    parents = git.recorded_parents(root, head)
+    return _present(root, parents[0], "first parent of HEAD") if parents else BaselineCommit(None, "first commit")
+
+
+def _merge_base(root: Path, head: str, branch: str | None, base_sha: str | None) -> BaselineCommit:
+    """Where the history of `head` last met the base.
+
+    The base is asked for in three places, each of which can be behind: the event (as of the push), origin's branch and the local
+    one. The meeting point nearest to `head` counts. One that is `head` itself only does when there is no other: after the merge, when a
+    job is run again, the base branch contains the head.
+    """
+    name = branch.removeprefix("refs/heads/") if branch else None
+    places = [base_sha, f"refs/remotes/origin/{name}" if name else None, f"refs/heads/{name}" if name else None]
+    tips = [tip for place in places if place and (tip := git.commit(root, place))]
+    if not tips:
+        if base_sha or git.is_shallow(root):
+            raise _too_shallow(base_sha or f"origin/{name or 'HEAD'}", "the base")
+        return BaselineCommit(None, "no default branch to compare with")
+    bases = list(dict.fromkeys(base for tip in tips if (base := git.merge_base(root, head, tip))))
+    if not bases:
+        if git.is_shallow(root):
+            raise _too_shallow(tips[0], "a common ancestor with the base")
+        return BaselineCommit(None, f"no history in common with {name or base_sha}")
+    return BaselineCommit(_nearest(root, [base for base in bases if base != head] or bases), f"merge base with {name or base_sha}")
+
+
+def _nearest(root: Path, ancestors: list[str]) -> str:
+    """The one that descends from the others; the first where none does."""
+    nearest = ancestors[0]
+    for candidate in ancestors[1:]:
+        if git.is_ancestor(root, nearest, candidate):
+            nearest = candidate
+    return nearest
+
+
+def _too_shallow(commit: str, what: str) -> InputError:
+    shown = commit[:12] if re.fullmatch(r"[0-9a-f]{40,64}", commit) else commit
+    return InputError(f"Git history: this clone lacks {shown} ({what}); check out with `fetch-depth: 0`")
+
+
+_PAPERS = re.compile(
+    r"(readme|changelog|contributing|code_of_conduct|security|license|licence|copying|notice|authors|maintainers|citation)"
+    r"(\.(md|markdown|rst|txt|cff))?",
+    re.IGNORECASE,
+)
+_SETTINGS = frozenset({".gitignore", ".editorconfig", ".pre-commit-config.yaml", ".git-blame-ignore-revs"})
+# Of .github/ the workflows stay in: they choose the interpreter and prepare the environment.
+_FOLDERS = (
+    ".vscode/",
+    ".idea/",
+    ".github/issue_template/",
+    ".github/pull_request_template",
+    ".github/codeowners",
+    ".github/dependabot.yml",
+)
+
+
+def _cannot_matter(path: str, prefix: str) -> bool:
+    """Papers count as such at the top of the repository or of the working directory only: deeper down a text file may be data."""
+    folder, _, name = path.rpartition("/")
+    is_paper = folder in ("", prefix.rstrip("/")) and _PAPERS.fullmatch(name) is not None
+    return is_paper or name in _SETTINGS or path.lower().startswith(_FOLDERS)
+
+
+def _what_is_evaluated(config: Config) -> bytes:
+    """The sections of mlgate.yaml that reach the model or its metrics."""
+    chosen = {
+        "prepare": config.data.prepare,
+        "train": config.train.model_dump(mode="json", exclude={"timeout"}),
+        "evaluation": config.evaluation.model_dump(mode="json"),
+    }
+    return json.dumps(chosen, sort_keys=True).encode()

@@ -1,0 +1,57 @@
+"""The whole path on a laptop: every stage in order, as a pull request runs them. The gate always decides, the report always tells."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from mlgate import stages
+from mlgate.evidence import Evidence
+from mlgate.workspace import Workspace
+
+BEFORE_THE_GATE = ("check", "pull-data", "validate-data", "train", "evaluate")
+LABELS = {
+    "check": "running your tests",
+    "pull-data": "pulling data",
+    "validate-data": "checking contracts",
+    "train": "training",
+    "evaluate": "evaluating",
+    "gate": "deciding",
+    "report": "writing the report",
+}
+
+
+def run(workspace: Workspace, shown: Callable[[Evidence[Any]], None]) -> int:
+    """Run all stages; the first that does not pass ends the way to the gate.
+
+    Args:
+        workspace: the model's folder; what earlier runs left in its state is forgotten.
+        shown: called with the evidence of each stage as soon as it is there.
+
+    Returns:
+        The gate's exit code; the report's where the gate is open and the report failed.
+    """
+    workspace.empty_state()
+    found: list[Evidence[Any]] = []
+    for stage in BEFORE_THE_GATE:
+        found.append(_run(stage, workspace, shown))
+        if found[-1].exit_code:
+            break
+    gate, report = (_run(stage, workspace, shown) for stage in ("gate", "report"))
+    found += [gate, report]
+    workspace.console.line(summary(found))
+    return gate.exit_code or report.exit_code
+
+
+def summary(found: list[Evidence[Any]]) -> str:
+    """The report in the terminal."""
+    from mlgate.render import terminal
+
+    return terminal.summary({evidence.stage: evidence for evidence in found})
+
+
+def _run(stage: str, workspace: Workspace, shown: Callable[[Evidence[Any]], None]) -> Evidence[Any]:
+    workspace.console.line(f"▸ {LABELS[stage]}")
+    evidence = stages.run(stage, workspace)
+    shown(evidence)
+    return evidence

@@ -1,0 +1,82 @@
+"""pull-data: the data that mlgate.yaml names, pulled with DVC and verified file by file. First of the stages that need data."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from mlgate.config import Config
+from mlgate.data import cache, pull
+from mlgate.evidence import Annotation, PulledTarget, PullFindings
+from mlgate.workspace import StageResult, Workspace
+
+_KIND_OF_BASELINE = frozenset({"base", "champion"})
+
+
+def run(workspace: Workspace) -> StageResult:
+    """Have the data in the workspace.
+
+    Raises:
+        InputError: no such data or remote, or local changes in the way (exit 2).
+        InfrastructureError: an object is missing or corrupted, or the remote cannot be asked (exit 3).
+    """
+    cache.share(os.environ)
+    config = workspace.config
+    options = pull.Options(
+        remote=config.data.remote,
+        with_sources=config.data.pull is None,
+        is_made_later=config.data.prepare is not None,
+        may_be_absent=config.data.pull is None and config.data.prepare is not None,
+    )
+    with workspace.console.progress("pull-data") as progress:
+        pulled = pull.fetch(workspace.root, named_data(config), options, progress.say)
+    return StageResult(
+        status="passed",
+        summary=". ".join([_summary(pulled.findings), *pulled.notes]),
+        findings=pulled.findings,
+        data=[target.data for target in pulled.findings.targets],
+        annotations=[Annotation(path=workspace.config_path, level="notice", message=note) for note in pulled.notes],
+    )
+
+
+def named_data(config: Config) -> list[str]:
+    """Data the configuration names: `data.pull`, or where it is left out what the other sections need to be there."""
+    if config.data.pull is not None:
+        return list(config.data.pull)
+    named = [contract.data for contract in config.data.contracts]
+    if config.gate.baseline not in _KIND_OF_BASELINE:
+        named.append(Path(config.gate.baseline).as_posix())
+    return list(dict.fromkeys(named))
+
+
+def _summary(findings: PullFindings) -> str:
+    if not findings.targets:
+        return "no data to pull"
+    total = sum(target.data.files for target in findings.targets)
+    size = _size(sum(target.data.size_bytes for target in findings.targets))
+    from_remote = sum(target.files_from_remote for target in findings.targets)
+    from_cache = sum(target.files_from_cache for target in findings.targets)
+    origins = []
+    if from_remote:
+        origins.append(f"{from_remote:,} from remote '{findings.remote}'")
+    if from_cache:
+        origins.append(f"{from_cache:,} from DVC's cache")
+    if total - from_remote - from_cache:
+        origins.append(f"{total - from_remote - from_cache:,} here already")
+    return (
+        f"{_names(findings.targets)}: {total:,} {'file' if total == 1 else 'files'}, {size}, each one's hash verified; {', '.join(origins)}"
+    )
+
+
+def _names(targets: list[PulledTarget]) -> str:
+    paths = [target.data.path for target in targets]
+    return ", ".join(paths) if len(paths) <= 3 else f"{', '.join(paths[:3])} and {len(paths) - 3} more"
+
+
+def _size(size_bytes: int) -> str:
+    size = float(size_bytes)
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} TB"

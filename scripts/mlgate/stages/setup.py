@@ -1,0 +1,34 @@
+"""setup: a job's start. Forgets earlier runs, and puts in place what the job was given: other data, other parameters, secrets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from mlgate.console import plain
+from mlgate.stages import dispatch, secret_env
+from mlgate.workspace import Workspace
+
+
+def run(workspace: Workspace, environ: Mapping[str, str]) -> list[str]:
+    """Empty the state folder, then do what MLGATE_DATA_REV, MLGATE_PARAMS and MLGATE_SECRET_ENV ask for.
+
+    Returns:
+        Lines to print, in this order: workflow commands that mask secrets, and what was done.
+
+    Raises:
+        InputError: what is asked for is not to be had; the message says which part.
+    """
+    lines = []
+    workspace.empty_state()
+    if (text := environ.get("MLGATE_SECRET_ENV")) and (github_env := environ.get("GITHUB_ENV")):
+        variables = secret_env.parse(text)
+        lines += secret_env.masks(variables)
+        secret_env.export(variables, Path(github_env))
+    if revision := environ.get("MLGATE_DATA_REV"):
+        lines.append(f"✓ data of {plain(revision)}: {', '.join(dispatch.use_data_of(workspace.root, revision))}")
+    if environ.get("MLGATE_PARAMS"):
+        from mlgate.stages import overrides
+
+        lines += [f"✓ {asked.path}: {asked.key} = {plain(str(asked.value))}" for asked in overrides.apply(workspace)]
+    return [*lines, f"✓ {workspace.config_path}: model {workspace.config.model}"]

@@ -1,0 +1,186 @@
+"""`make bench`: a pull request outside training beside its hand-written equivalent, start-up of every command, and the stages' time.
+
+Both sides work on fresh clones of the same repository (examples/digits), in turn, as a runner would: each command is a process of its
+own, tests of the user's are left out, training is timed apart and taken off. The hand-written side compares nothing and blocks nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "examples")]
+
+from demo import PULL_REQUESTS, Demo  # noqa: E402
+
+from github_stand_in import StandIn  # noqa: E402
+
+BY_HAND = Path(__file__).parent / "by_hand"
+STAGES = ("pull-data", "validate-data", "train", "evaluate", "gate", "report")
+COMMANDS = ("check", *STAGES, "run", "init", "setup", "schema")
+TOOLS = Path(sys.executable).parent
+
+
+@dataclass(frozen=True)
+class Run:
+    """Wall time of one pull request."""
+
+    outside_training_s: float
+    training_s: float
+    stages_s: dict[str, float]
+
+
+class Repository(Demo):
+    """The demo's repository with its first pull request, cloned afresh for every run."""
+
+    def __init__(self, folder: Path, user_bin: Path, by_hand_bin: Path) -> None:
+        super().__init__(folder, user_bin)
+        self.by_hand_bin = by_hand_bin
+        engineer = self.make_origin()
+        self.base = self.git(engineer, "rev-parse", "HEAD")
+        self.run("main", "main")
+        self.branch = PULL_REQUESTS[0].branch
+        self.propose(engineer, PULL_REQUESTS[0])
+        self.head = self.git(engineer, "rev-parse", "HEAD")
+        self.count = 0
+
+    def clone(self) -> Path:
+        self.count += 1
+        clone = self.folder / f"clone-{self.count}"
+        self.git(self.folder, "clone", "--quiet", "origin.git", clone.name)
+        self.git(clone, "checkout", "--quiet", self.branch)
+        return clone
+
+    def forget_training(self) -> None:
+        """Empty the runs of the DVC remote: every measured run trains."""
+        shutil.rmtree(self.folder / "dvc-remote" / "runs", ignore_errors=True)
+
+    def with_mlgate(self, github: StandIn) -> Run:
+        """The stages, a process each, as on GitHub."""
+        clone = self.clone()
+        event = clone.parent / f"{clone.name}.json"
+        event.write_text(
+            json.dumps(
+                {
+                    "pull_request": {
+                        "number": 7,
+                        "head": {"sha": self.head, "repo": {"full_name": "octo/models"}},
+                        "base": {"sha": self.base, "ref": "main"},
+                    },
+                    "repository": {"default_branch": "main"},
+                }
+            )
+        )
+        environment = {
+            **self.environment,
+            "GITHUB_ACTIONS": "true",
+            "GITHUB_REPOSITORY": "octo/models",
+            "GITHUB_EVENT_NAME": "pull_request",
+            "GITHUB_EVENT_PATH": str(event),
+            "GITHUB_RUN_ID": str(self.count),
+            "GITHUB_API_URL": github.url,
+            "RUNNER_TOOL_CACHE": str(clone.parent / f"{clone.name}-tools"),
+            "MLGATE_GITHUB_TOKEN": github.token,
+            "MLGATE_STORE_URL": str(self.folder / "origin.git"),
+        }
+        stages = {}
+        for stage in STAGES:
+            started = time.perf_counter()
+            finished = subprocess.run([TOOLS / "mlgate", stage], cwd=clone, env=environment, capture_output=True, text=True, check=False)
+            stages[stage] = time.perf_counter() - started
+            if finished.returncode:
+                raise SystemExit(f"bench: mlgate {stage} failed:\n{finished.stdout}{finished.stderr}")
+        evidence = json.loads((clone / ".mlgate/digits/evidence/train.json").read_text())
+        training_s = evidence["findings"]["run"]["duration_s"]
+        return Run(sum(stages.values()) - training_s, training_s, stages)
+
+    def by_hand(self, github: StandIn) -> Run:
+        clone = self.clone()
+        training = clone.parent / f"{clone.name}.training"
+        environment = {
+            **self.environment,
+            "PATH": f"{self.by_hand_bin}{os.pathsep}{os.environ['PATH']}",
+            "BASE": self.base,
+            "BY_HAND": str(BY_HAND),
+            "TRAINING": str(training),
+            "GITHUB_API_URL": github.url,
+            "GITHUB_REPOSITORY": "octo/models",
+            "PULL_REQUEST": "7",
+            "TOKEN": github.token,
+        }
+        started = time.perf_counter()
+        finished = subprocess.run(
+            ["bash", BY_HAND / "pull_request.sh"], cwd=clone, env=environment, capture_output=True, text=True, check=False
+        )
+        whole_s = time.perf_counter() - started
+        if finished.returncode:
+            raise SystemExit(f"bench: the hand-written side failed:\n{finished.stdout}{finished.stderr}")
+        begin, end = map(float, training.read_text().split())
+        return Run(whole_s - (end - begin), end - begin, {})
+
+
+def median(values: list[float]) -> str:
+    return f"{statistics.median(values):6.2f} ({min(values):.2f} to {max(values):.2f})"
+
+
+def compare(folder: Path, user_bin: Path, by_hand_bin: Path, runs: int) -> None:
+    print(f"A pull request outside training, {runs} runs in turn, seconds: median (least to most)", flush=True)
+    repository = Repository(folder / "repository", user_bin, by_hand_bin)
+    ours, theirs = [], []
+    with StandIn("octo/models") as github:
+        github.add_pull_request(7, head_sha=repository.head, base_sha=repository.base)
+        for _ in range(runs):
+            repository.forget_training()
+            theirs.append(repository.by_hand(github))
+            repository.forget_training()
+            ours.append(repository.with_mlgate(github))
+    print(f"  by hand  {median([run.outside_training_s for run in theirs])}   training {median([run.training_s for run in theirs])}")
+    print(f"  mlgate   {median([run.outside_training_s for run in ours])}   training {median([run.training_s for run in ours])}")
+    ratios = [our.outside_training_s / their.outside_training_s for our, their in zip(ours, theirs, strict=True)]
+    print(f"  mlgate / by hand {median(ratios)}")
+    print("  mlgate's stages, training included:")
+    for stage in STAGES:
+        print(f"    {stage:<14}{median([run.stages_s[stage] for run in ours])}")
+
+
+def start_up(runs: int) -> None:
+    print(f"\nStart-up, {runs} runs, seconds: median (least to most)")
+    python = [sys.executable, "-c", "pass"]
+    mlgate = str(TOOLS / "mlgate")
+    for name, command in [
+        ("python -c pass", python),
+        ("mlgate --help", [mlgate, "--help"]),
+        *((f"mlgate {command} --help", [mlgate, command, "--help"]) for command in COMMANDS),
+    ]:
+        times = []
+        for _ in range(runs):
+            started = time.perf_counter()
+            subprocess.run(command, capture_output=True, check=True)
+            times.append(time.perf_counter() - started)
+        print(f"  {name:<30}{median(times)}", flush=True)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--python", type=Path, required=True, help="bin folder of the environment the example trains in")
+    parser.add_argument("--by-hand", type=Path, required=True, help="bin folder of the environment of the hand-written side")
+    parser.add_argument("--runs", type=int, default=5)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="mlgate-bench-") as folder:
+        compare(Path(folder), options.python.absolute(), options.by_hand.absolute(), options.runs)
+    start_up(options.runs)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

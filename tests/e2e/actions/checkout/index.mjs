@@ -1,0 +1,19 @@
+// actions/checkout from the bare repository E2E_ORIGIN. Without a ref the event's commit is checked out, as the event has it in E2E_SHA.
+import { execFileSync } from "node:child_process";
+
+const input = (name) => process.env[`INPUT_${name.toUpperCase()}`] ?? "";
+const cwd = process.env.GITHUB_WORKSPACE;
+const git = (...args) => execFileSync("git", args, { cwd, stdio: ["ignore", "inherit", "inherit"] });
+const wanted = input("ref") || process.env.E2E_SHA;
+
+if (input("persist-credentials") !== "false") throw new Error("a job keeps its token on the disk");
+git("init", "--quiet", ".");
+git("remote", "add", "origin", process.env.E2E_ORIGIN);
+if (input("fetch-depth") === "0") {
+  git("fetch", "--quiet", "origin", "+refs/heads/*:refs/remotes/origin/*", "+refs/tags/*:refs/tags/*");
+  git("fetch", "--quiet", "origin", wanted);
+} else {
+  git("fetch", "--quiet", `--depth=${input("fetch-depth")}`, "origin", wanted);
+}
+git("checkout", "--quiet", "--force", "--detach", "FETCH_HEAD");
+git("log", "-1", "--oneline");

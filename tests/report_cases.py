@@ -1,0 +1,503 @@
+"""Evidence as the stages leave it, for every way a run can end. Built, not recorded, so that a change of the schema shows at once."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from mlgate import evidence as e
+from mlgate.context import RunContext
+
+BASE = "9f2c1e7d" * 5
+HEAD = "4f1c08aa" * 5
+MERGE = "b7d0e552" * 5
+CONFIG = hashlib.sha256(b"config").hexdigest()
+RUN = e.RunRef(repository="acme/digits", run_id=7301, attempt=1, event="pull_request")
+STARTED = datetime(2026, 11, 21, 9, 30, tzinfo=UTC)
+
+PULL_REQUEST = RunContext(
+    event="pull_request",
+    repository="acme/digits",
+    run_id=7301,
+    attempt=1,
+    pull_request=7,
+    head_sha=HEAD,
+    base_sha=BASE,
+    base_ref="main",
+    ref="refs/pull/7/merge",
+    default_branch="main",
+)
+
+Evidences = dict[str, e.Evidence[Any]]
+
+TRAIN_DATA = e.DataRef(
+    path="data/train.parquet", hash="md5:9a0b7c31d2e84f5566778899aabbccdd", size_bytes=412_332, files=1, tracked_by="dvc"
+)
+HOLDOUT_DATA = e.DataRef(
+    path="data/holdout.parquet", hash="md5:0f1e2d3c4b5a69788796a5b4c3d2e1f0", size_bytes=103_871, files=1, tracked_by="dvc"
+)
+
+
+def stage(
+    name: str,
+    summary: str,
+    duration_s: float,
+    findings: e.Record | None = None,
+    status: e.Status = "passed",
+    exit_code: int | None = None,
+    **more: Any,
+) -> e.Evidence[Any]:
+    """One stage's evidence."""
+    return e.Evidence[Any](
+        mlgate_version="0.1.0",
+        stage=name,
+        model="digits",
+        status=status,
+        summary=summary,
+        subject=e.Subject(commit=MERGE, is_dirty=False, config_sha256=CONFIG, run=RUN, data=more.pop("data", [])),
+        started_at=STARTED + timedelta(seconds=5 * e.STAGES.index(name)),
+        duration_s=duration_s,
+        findings=findings,
+        exit_code=exit_code if exit_code is not None else e.Evidence.EXIT_CODES[status],
+        **more,
+    )
+
+
+def comparison(
+    metric: str, candidate: float, baseline: float | None, low: float | None, high: float | None, verdict: e.Verdict | None, **more: Any
+) -> e.Comparison:
+    """One metric of candidate and baseline."""
+    return e.Comparison(
+        metric=metric,
+        better=more.pop("better", "higher"),
+        candidate=candidate,
+        baseline=baseline,
+        difference=None if baseline is None else candidate - baseline,
+        low=low,
+        high=high,
+        method="Tango's score interval" if low is not None else None,
+        verdict=verdict,
+        margin=more.pop("margin", None),
+        **more,
+    )
+
+
+def before_gate(*, is_reused: bool = False) -> Evidences:
+    """Everything up to `evaluate`, passed."""
+    log = e.FileRef(path="files/train/train.log", sha256="0" * 64, size_bytes=2120)
+    candidate = scored()
+    return {
+        "check": stage(
+            "check",
+            "1 check passed",
+            2.13,
+            e.CheckFindings(commands=[e.CommandRun(command="pytest -q", exit_code=0, duration_s=2.1, tail="12 passed in 1.84s")]),
+        ),
+        "pull-data": stage(
+            "pull-data",
+            "2 targets, 2 files (516 kB): 1 from the cache, 1 from the remote 'storage'; every file's hash verified",
+            0.92,
+            e.PullFindings(
+                remote="storage",
+                remote_url="s3://acme-data/digits",
+                targets=[
+                    e.PulledTarget(data=TRAIN_DATA, files_from_cache=0, files_from_remote=1),
+                    e.PulledTarget(data=HOLDOUT_DATA, files_from_cache=1, files_from_remote=0),
+                ],
+            ),
+            data=[TRAIN_DATA, HOLDOUT_DATA],
+        ),
+        "validate-data": stage(
+            "validate-data",
+            "data/train.parquet and data/holdout.parquet keep their contracts",
+            0.41,
+            e.ValidationFindings(
+                prepare=e.CommandRun(command="dvc repro prepare", exit_code=0, duration_s=0.3),
+                contracts=[contract("data/train.parquet", 1437), contract("data/holdout.parquet", 360)],
+                validated=[TRAIN_DATA, HOLDOUT_DATA],
+            ),
+            data=[TRAIN_DATA, HOLDOUT_DATA],
+        ),
+        "train": stage(
+            "train",
+            "trained in 48 s; MLflow run 1f2e3d",
+            49.7,
+            e.TrainFindings(
+                run=e.CommandRun(command="dvc repro", exit_code=0, duration_s=48.2, log=log),
+                params={"train.max_depth": "12", "train.n_estimators": "300"},
+                lock_sha256="1" * 64,
+                pipeline=[e.PipelineStage(name="prepare", is_reused=True), e.PipelineStage(name="train", is_reused=is_reused)],
+                is_reused=is_reused,
+                mlflow=e.MlflowRun(
+                    tracking_uri="https://mlflow.acme.example",
+                    experiment="digits",
+                    run_id="1f2e3d4c5b6a79880f1e2d3c4b5a6978",
+                    url="https://mlflow.acme.example/#/experiments/3/runs/1f2e3d4c5b6a79880f1e2d3c4b5a6978",
+                ),
+            ),
+        ),
+        "evaluate": stage(
+            "evaluate", "accuracy 0.972, f1_macro 0.971, log_loss 0.121 on 360 examples", 0.83, e.EvaluateFindings(candidate=candidate)
+        ),
+    }
+
+
+def contract(data: str, rows: int, broken: list[e.BrokenRule] | None = None) -> e.ContractFindings:
+    return e.ContractFindings(
+        data=data, schema_path="contracts/train.yaml", is_passed=not broken, rows=rows, columns=66, broken=broken or [], duration_s=0.11
+    )
+
+
+def scored() -> e.ScoredModel:
+    return e.ScoredModel(
+        commit=MERGE,
+        inputs_sha256="2" * 64,
+        task="classification",
+        n=360,
+        holdout_sha256="3" * 64,
+        classes=[str(digit) for digit in range(10)],
+        metrics=[e.MetricValue(name="accuracy", value=0.972, better="higher", source="predictions")],
+        slices=[],
+        predictions=e.FileRef(path="files/predictions.parquet", sha256="4" * 64, size_bytes=20_112),
+    )
+
+
+def gated(findings: dict[str, Any], summary: str, *, is_reused: bool = False) -> Evidences:
+    """A whole run with this outcome at the gate."""
+    complete = e.GateFindings(**{**_GATE_DEFAULTS, **findings})
+    return {**before_gate(is_reused=is_reused), "gate": stage("gate", summary, 0.38, complete, "passed" if complete.is_open else "failed")}
+
+
+BASELINE = e.BaselineRef(
+    kind="base", commit=BASE, how="first parent of the merge commit", source="store", shared_examples=360, shared_share=1.0
+)
+CONFUSION = e.Confusion(
+    classes=[str(digit) for digit in range(10)],
+    candidate=[
+        [36 - (row % 3) if row == column else int((row * 3 + 1) % 10 == column) * (row % 3) for column in range(10)] for row in range(10)
+    ],
+    baseline=[
+        [35 - (row % 4) if row == column else int((row * 7 + 2) % 10 == column) * (row % 4 + 1) for column in range(10)]
+        for row in range(10)
+    ],
+)
+CHANGES = [
+    e.Change(kind="parameter", name="train.n_estimators", old="100", new="300"),
+    e.Change(kind="parameter", name="train.max_depth", old=None, new="12"),
+    e.Change(kind="data", name="data/train.parquet", old="md5:77665544332211009988aabbccddeeff", new=TRAIN_DATA.hash),
+    e.Change(kind="code", name="src/train.py", old="5a1b", new="6c2d"),
+    e.Change(kind="code", name="src/features.py", old=None, new="8899"),
+]
+_GATE_DEFAULTS: dict[str, Any] = {
+    "verdict": None,
+    "is_first_model": False,
+    "baseline": BASELINE,
+    "rules_from": "baseline",
+    "confidence": 0.95,
+    "slices": [],
+    "changes": CHANGES,
+    "confusion": CONFUSION,
+}
+
+
+def writer_slices(shift: float = 0.0) -> list[e.SliceComparison]:
+    """Thirteen writers, one of them harder than the others."""
+    rows = []
+    for writer in range(13):
+        n = 18 + writer * 3
+        base, difference = 0.89 + 0.004 * writer, shift + (writer - 6) * 0.004
+        half = 1.2 / n
+        verdict: e.Verdict = "worse" if difference + half < -0.01 else "no worse" if difference - half > -0.01 else "cannot tell"
+        rows.append(
+            e.SliceComparison(
+                column="writer",
+                value=f"w{writer:02}",
+                n=n,
+                comparison=comparison("accuracy", base + difference, base, difference - half, difference + half, verdict, margin=0.01),
+            )
+        )
+    return rows
+
+
+def better() -> Evidences:
+    return gated(
+        {
+            "is_open": True,
+            "verdict": "better",
+            "headline": "accuracy is better by 2.2 percentage points (at least 0.9), f1_macro too; log_loss is no worse.",
+            "rules": [
+                e.RuleResult(rule="accuracy at least 0.9", metric="accuracy", is_passed=True, reason="0.9722 is at least 0.9"),
+                e.RuleResult(
+                    rule="accuracy not worse by more than 0.01",
+                    metric="accuracy",
+                    is_passed=True,
+                    reason="better: at least +0.009 with 95 % confidence",
+                ),
+                e.RuleResult(rule="latency_p95_ms at most 200", metric="latency_p95_ms", is_passed=True, reason="141.5 is at most 200"),
+            ],
+            "comparisons": [
+                comparison("accuracy", 0.9722, 0.95, 0.0091, 0.0368, "better", margin=0.01),
+                comparison("f1_macro", 0.9718, 0.9491, 0.0084, 0.0371, "better"),
+                comparison("log_loss", 0.121, 0.148, -0.061, 0.007, "no worse", better="lower", margin=0.02),
+                comparison("latency_p95_ms", 141.5, 96.25, None, None, None, better=None),
+            ],
+            "slices": writer_slices(0.02),
+        },
+        "may be merged: accuracy is better by 2.2 percentage points",
+    )
+
+
+def no_worse() -> Evidences:
+    return gated(
+        {
+            "is_open": True,
+            "verdict": "no worse",
+            "headline": "accuracy is no worse by more than 1 percentage point, with 95 % confidence.",
+            "rules": [
+                e.RuleResult(
+                    rule="accuracy not worse by more than 0.01",
+                    metric="accuracy",
+                    is_passed=True,
+                    reason="at worst −0.0047 with 95 % confidence",
+                )
+            ],
+            "comparisons": [comparison("accuracy", 0.9528, 0.95, -0.0047, 0.0111, "no worse", margin=0.01)],
+            "slices": writer_slices(),
+        },
+        "may be merged: no worse",
+        is_reused=True,
+    )
+
+
+def worse() -> Evidences:
+    return gated(
+        {
+            "is_open": False,
+            "verdict": "worse",
+            "headline": "accuracy is worse by 5.8 percentage points, and by at least 3.9 with 95 % confidence; the margin is 1.",
+            "rules": [
+                e.RuleResult(rule="accuracy at least 0.9", metric="accuracy", is_passed=False, reason="0.8917 is below 0.9"),
+                e.RuleResult(
+                    rule="accuracy not worse by more than 0.01", metric="accuracy", is_passed=False, reason="worse by at least 0.039"
+                ),
+                e.RuleResult(rule="latency_p95_ms at most 200", metric="latency_p95_ms", is_passed=True, reason="141.5 is at most 200"),
+            ],
+            "comparisons": [
+                comparison("accuracy", 0.8917, 0.95, -0.0788, -0.039, "worse", margin=0.01),
+                comparison("f1_macro", 0.8893, 0.9491, -0.0801, -0.0402, "worse"),
+                comparison("log_loss", 0.301, 0.148, 0.082, 0.221, "worse", better="lower", margin=0.02),
+                comparison("latency_p95_ms", 141.5, 96.25, None, None, None, better=None),
+            ],
+            "slices": writer_slices(-0.07),
+            "changes": [*CHANGES, e.Change(kind="rule", name="gate.rules[0].min", old="0.9", new="0.85")],
+        },
+        "must not be merged: accuracy is worse by 5.8 percentage points",
+    )
+
+
+def cannot_tell() -> Evidences:
+    reason = "the interval −0.021 to +0.013 reaches beyond the margin 0.01; 410 more examples would settle it"
+    return gated(
+        {
+            "is_open": True,
+            "verdict": "cannot tell",
+            "headline": "360 examples cannot tell whether accuracy is worse by more than 1 percentage point; 410 more would.",
+            "rules": [
+                e.RuleResult(rule="accuracy not worse by more than 0.01", metric="accuracy", is_passed=True, is_warning=True, reason=reason)
+            ],
+            "comparisons": [comparison("accuracy", 0.9461, 0.95, -0.0211, 0.0133, "cannot tell", margin=0.01, more_examples=410)],
+            "baseline": BASELINE.model_copy(update={"shared_examples": 341, "shared_share": 341 / 360, "source": "run artifact"}),
+        },
+        "may be merged, with a warning",
+    )
+
+
+def first_model() -> Evidences:
+    return gated(
+        {
+            "is_open": True,
+            "is_first_model": True,
+            "baseline": None,
+            "rules_from": "candidate",
+            "headline": "No evaluation was ever recorded for this model: thresholds alone decided, and they hold.",
+            "rules": [e.RuleResult(rule="accuracy at least 0.9", metric="accuracy", is_passed=True, reason="0.9722 is at least 0.9")],
+            "comparisons": [
+                comparison("accuracy", 0.9722, None, None, None, None),
+                comparison("log_loss", 0.121, None, None, None, None, better="lower"),
+            ],
+            "changes": [],
+            "confusion": CONFUSION.model_copy(update={"baseline": None}),
+            "slices": [
+                e.SliceComparison(
+                    column="writer",
+                    value=f"w{index}",
+                    n=40 - index,
+                    comparison=comparison("accuracy", 0.9 + index / 50, None, None, None, None),
+                )
+                for index in range(3)
+            ],
+        },
+        "may be merged: first model",
+    )
+
+
+def regression() -> Evidences:
+    edges = [-180.0 + 30 * index for index in range(13)]
+    return gated(
+        {
+            "is_open": True,
+            "verdict": "better",
+            "headline": "rmse is lower by 3.1 (at least 1.2).",
+            "rules": [
+                e.RuleResult(rule="rmse not worse by more than 2", metric="rmse", is_passed=True, reason="better: lower by at least 1.2")
+            ],
+            "comparisons": [
+                comparison("rmse", 53.24, 56.37, -5.02, -1.21, "better", better="lower", margin=2.0),
+                comparison("mae", 42.61, 45.12, -4.4, -0.65, "better", better="lower"),
+                comparison("r2", 0.512, 0.453, 0.011, 0.107, "better"),
+            ],
+            "confusion": None,
+            "residuals": e.Residuals(
+                edges=edges, candidate=[1, 2, 6, 12, 18, 24, 22, 13, 7, 3, 1, 0], baseline=[2, 4, 7, 12, 15, 20, 19, 14, 8, 5, 2, 1]
+            ),
+        },
+        "may be merged: rmse is lower by 3.1",
+    )
+
+
+def broken_contract() -> Evidences:
+    broken = [
+        e.BrokenRule(
+            column="age", rule="in_range(0, 120)", rows=3, share=3 / 14_998, row_numbers=[17, 904, 11350], values=["-4", "212", "1e9"]
+        ),
+        e.BrokenRule(column="income", rule="not nullable", rows=2812, share=2812 / 14_998, row_numbers=list(range(4, 400, 9)), values=None),
+        e.BrokenRule(column="postcode", rule="column missing", rows=0, share=0.0, row_numbers=[]),
+    ]
+    before = before_gate()
+    line = "data/train.parquet breaks its contract: age not in 0..120 in 3 of 14,998 rows (17, 904, 11350). Nothing was trained."
+    findings = e.ValidationFindings(
+        contracts=[contract("data/train.parquet", 14_998, broken), contract("data/holdout.parquet", 360)], validated=[]
+    )
+    return {
+        "check": before["check"],
+        "pull-data": before["pull-data"],
+        "validate-data": stage("validate-data", line, 0.41, findings, "failed"),
+        "gate": stage("gate", "validate-data said no; nothing to compare", 0.01, None, "error", exit_code=2),
+    }
+
+
+def failed_check() -> Evidences:
+    tail = "____ test_scaling ____\nE   AssertionError: assert 16.0 == 1.0\n1 failed, 11 passed in 1.9s"
+    commands = [
+        e.CommandRun(command="ruff check src", exit_code=0, duration_s=0.2),
+        e.CommandRun(command="pytest -q", exit_code=1, duration_s=2.2, tail=tail),
+    ]
+    return {"check": stage("check", "pytest -q failed with exit code 1", 2.5, e.CheckFindings(commands=commands), "failed")}
+
+
+def failed_training() -> Evidences:
+    found = before_gate()
+    del found["evaluate"]
+    tail = (
+        'epoch 3 loss nan\nTraceback (most recent call last):\n  File "src/train.py", line 41, in <module>\nValueError: Input contains NaN'
+    )
+    run = e.CommandRun(command="dvc repro", exit_code=1, duration_s=12.4, tail=tail)
+    findings = e.TrainFindings(run=run, params={}, lock_sha256=None, pipeline=[], is_reused=False, mlflow=None)
+    found["train"] = stage("train", "'dvc repro' failed with exit code 1: ValueError: Input contains NaN", 13.0, findings, "failed")
+    return found
+
+
+def infrastructure() -> Evidences:
+    line = "DVC remote 'storage' (s3://acme-data/digits): access denied (403); check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+    return {"check": before_gate()["check"], "pull-data": stage("pull-data", line, 31.4, None, "error", exit_code=3)}
+
+
+HOSTILE = (
+    "x|y `a` <img src=x onerror=alert(1)> @octocat #1 GH-2 https://evil.example [l](http://e) :tada: $a$ *b* _c_ ~d~ "
+    "\x1b[31mred\x1b[0m \u202eevil\u2066\u200b\n::error::owned\n# h\n</details>"
+)
+
+
+def hostile() -> Evidences:
+    """A run whose every text is an attack."""
+    found = worse()
+    gate = found["gate"].findings
+    assert isinstance(gate, e.GateFindings)
+    evil = gate.model_copy(
+        update={
+            "headline": HOSTILE,
+            "rules": [e.RuleResult(rule=HOSTILE, metric=HOSTILE, is_passed=False, reason=HOSTILE)],
+            "comparisons": [row.model_copy(update={"metric": HOSTILE}) for row in gate.comparisons],
+            "slices": [row.model_copy(update={"column": HOSTILE, "value": f"{HOSTILE}{index}"}) for index, row in enumerate(gate.slices)],
+            "changes": [e.Change(kind=kind, name=HOSTILE, old=HOSTILE, new=HOSTILE) for kind in ("rule", "parameter", "data", "code")],
+            "baseline": BASELINE.model_copy(update={"how": HOSTILE}),
+            "confusion": e.Confusion(classes=[HOSTILE, "b"], candidate=[[1, 2], [3, 4]], baseline=[[1, 2], [3, 4]]),
+        }
+    )
+    broken = [e.BrokenRule(column=HOSTILE, rule=HOSTILE, rows=3, share=0.1, row_numbers=[1], values=[HOSTILE])]
+    return {
+        "check": stage(
+            "check",
+            HOSTILE,
+            1.0,
+            e.CheckFindings(
+                commands=[e.CommandRun(command=HOSTILE, exit_code=1, duration_s=1, tail=f"{HOSTILE}\n```\n~~~~\n````\n@octocat")]
+            ),
+        ),
+        "pull-data": found["pull-data"],
+        "validate-data": stage(
+            "validate-data", HOSTILE, 1.0, e.ValidationFindings(contracts=[contract(HOSTILE, 10, broken)], validated=[])
+        ),
+        "train": stage(
+            "train",
+            HOSTILE,
+            1.0,
+            e.TrainFindings(
+                run=e.CommandRun(command=HOSTILE, exit_code=0, duration_s=1, tail=HOSTILE),
+                params={HOSTILE: HOSTILE},
+                lock_sha256=None,
+                pipeline=[e.PipelineStage(name=HOSTILE, is_reused=True)],
+                is_reused=False,
+                mlflow=e.MlflowRun(tracking_uri=HOSTILE, experiment=HOSTILE, run_id=HOSTILE, url="javascript:alert(1)"),
+            ),
+        ),
+        "evaluate": stage("evaluate", HOSTILE, 1.0, e.EvaluateFindings(candidate=scored(), warnings=[HOSTILE], baseline_note=HOSTILE)),
+        "gate": stage("gate", HOSTILE, 0.1, evil, "failed"),
+    }
+
+
+def thousand_slices() -> Evidences:
+    """1,000 slices of two metrics: 2,000 rows."""
+    rows = []
+    for index in range(1000):
+        for metric in ("accuracy", "f1_macro"):
+            difference = ((index * 7919) % 211 - 105) / 2000
+            verdict: e.Verdict = "worse" if difference < -0.04 else "cannot tell" if difference < 0.01 else "no worse"
+            row = comparison(metric, 0.93 + difference, 0.93, difference - 0.02, difference + 0.02, verdict, margin=0.01)
+            rows.append(e.SliceComparison(column="postcode", value=f"{10_000 + index}", n=20 + index % 60, comparison=row))
+    found = better()
+    gate = found["gate"].findings
+    assert isinstance(gate, e.GateFindings)
+    found["gate"] = stage("gate", "may be merged", 0.4, gate.model_copy(update={"slices": rows}))
+    return found
+
+
+CASES: dict[str, Callable[[], Evidences]] = {
+    case.__name__: case
+    for case in (
+        better,
+        no_worse,
+        worse,
+        cannot_tell,
+        first_model,
+        regression,
+        broken_contract,
+        failed_check,
+        failed_training,
+        infrastructure,
+        hostile,
+        thousand_slices,
+    )
+}

@@ -1,0 +1,288 @@
+"""mlgate.yaml: what is accepted, and the one line that every mistake gets."""
+
+from __future__ import annotations
+
+import io
+import json
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from mlgate import config
+from mlgate.config import Config
+from mlgate.errors import InputError
+from support import MINIMAL_CONFIG
+
+FULL_CONFIG = """\
+model: digits
+checks: [pytest -q]
+data:
+  prepare: dvc repro prepare
+  pull: [data/train.parquet, data/holdout.parquet]
+  remote: null
+  contracts:
+    - data: data/train.parquet
+      schema: contracts/train.yaml
+train:
+  command: dvc repro
+  timeout: 2h
+  params: [params.yaml]
+evaluation:
+  task: classification
+  predictions: eval/predictions.parquet
+  columns: {id: id, target: y, prediction: y_pred, score: y_score}
+  metrics: [accuracy, f1_macro, log_loss]
+  metrics_files: [eval/metrics.json]
+  slices: [writer]
+gate:
+  baseline: base
+  confidence: 0.95
+  rules:
+    - {metric: accuracy, min: 0.90}
+    - {metric: accuracy, margin: 0.01}
+    - {metric: latency_p95_ms, max: 200}
+mlflow: {tracking_uri: null}
+store: null
+report: {title: null, comment: true, status: true, plots: mermaid, examples: false}
+"""
+
+
+def parsed(text: str) -> Config:
+    return config.parse(text.encode(), "mlgate.yaml")
+
+
+def refusal(text: str | bytes) -> str:
+    with pytest.raises(InputError) as caught:
+        config.parse(text if isinstance(text, bytes) else text.encode(), "mlgate.yaml")
+    return str(caught.value)
+
+
+def test_the_documented_example_is_accepted_in_full() -> None:
+    found = parsed(FULL_CONFIG)
+
+    assert found.train.timeout == 7200
+    assert found.data.contracts[0].schema_ == "contracts/train.yaml"
+    assert [rule.metric for rule in found.gate.rules] == ["accuracy", "accuracy", "latency_p95_ms"]
+
+
+def test_three_keys_are_enough() -> None:
+    found = parsed(MINIMAL_CONFIG)
+
+    assert (found.gate.baseline, found.gate.confidence, found.gate.rules, found.store) == ("base", 0.95, [], None)
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        ("modle: x", "modle: unknown key; did you mean 'model'?"),
+        ("gate: {rulez: []}", "gate.rulez: unknown key; did you mean 'rules'?"),
+        ("gate: {rules: [{metric: accuracy, mim: 1}]}", "gate.rules[0].mim: unknown key; did you mean 'min'?"),
+        ("data: {contracts: [{data: a.csv, schema: a.yaml, shcema: b}]}", "data.contracts[0].shcema: unknown key; did you mean 'schema'?"),
+        ("data: {contracts: [{data: a.csv, schema_: a.yaml}]}", "data.contracts[0].schema: missing; this key is required"),
+        ("zzz: 1", "zzz: unknown key; expected one of model, checks, data, train, evaluation, gate, mlflow, store, report"),
+        ("checks: pytest", "checks: input should be a valid list, got the text 'pytest'"),
+        ("checks: [{a: 1}]", "checks[0]: input should be a valid string, got a mapping"),
+        ("checks: ['']", "checks[0]: string should have at least 1 character, got the text ''"),
+        ("store: 7", "store: input should be a valid string, got 7 (a int)"),
+        ("gate: {confidence: 95}", "gate.confidence: input should be less than 1, got 95 (a int)"),
+        ("gate: {confidence: yes}", "gate.confidence: expected a number, got true (a yes/no value)"),
+        ("gate: {cannot_tell: blok}", "gate.cannot_tell: 'blok' is not possible; did you mean 'block'?"),
+        ("gate: {rules: [{metric: accuracy}]}", "gate.rules[0]: expected at least one of min, max, margin"),
+        ("gate: {rules: [{metric: accuracy, min: 2, max: 1}]}", "gate.rules[0]: min 2 is above max 1"),
+        (
+            "gate: {rules: [{metric: accuracy, margin: -1}]}",
+            "gate.rules[0].margin: input should be greater than or equal to 0",
+        ),
+        ("gate: {rules: [{metric: accuracy, min: .nan}]}", "gate.rules[0].min: input should be a finite number, got nan (a float)"),
+        ("gate: {rules: [{metric: accuracy, max: .inf}]}", "gate.rules[0].max: input should be a finite number, got inf (a float)"),
+        ("gate: {rules: [{metric: accuracy, min: true}]}", "gate.rules[0].min: expected a number, got true (a yes/no value)"),
+        ("gate: {rules: [{metric: acuracy, min: 1}]}", "gate.rules[0].metric: no metric 'acuracy' in evaluation; did you mean 'accuracy'?"),
+        ("data: {pull: [../secret]}", "data.pull[0]: expected a path inside the working directory, got '../secret'"),
+        ("data: {pull: [/etc/passwd]}", "data.pull[0]: expected a path inside the working directory, got '/etc/passwd'"),
+        ("data: {pull: ['C:\\data']}", "data.pull[0]: expected a path inside the working directory, got 'C:\\data'"),
+        ("data: {pull: ['.']}", "data.pull[0]: expected a path inside the working directory, got '.'"),
+        ("report: {plots: mermade}", "report.plots: 'mermade' is not possible; did you mean 'mermaid'?"),
+        ("1: x", "top level: expected text as a key, got 1 (a int)"),
+    ],
+)
+def test_a_mistake_is_named_with_its_key_and_what_was_expected(change: str, line: str) -> None:
+    assert f"mlgate.yaml: {line}" in refusal(MINIMAL_CONFIG + change + "\n")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line"),
+    [
+        ("model: digits", "model: a b", "model: string should match pattern"),
+        ("model: digits", "model: .hidden", "model: string should match pattern"),
+        ("model: digits", "model: store", "model: the name 'store' is reserved; choose another"),
+        ("model: digits", "model: a..b", "model: the name 'a..b' is reserved; choose another"),
+        ("model: digits", "model: x.lock", "model: the name 'x.lock' is reserved; choose another"),
+        ("model: digits", "model: 2024-01-01", "model: input should be a valid string, got 2024-01-01 (a date)"),
+        ("model: digits", "", "model: missing; this key is required"),
+        ("task: classification", "task: clasification", "evaluation.task: 'clasification' is not possible; did you mean 'classification'?"),
+        ("[accuracy]", "[acuracy]", "evaluation.metrics: no metric 'acuracy' for classification; did you mean 'accuracy'?"),
+        ("[accuracy]", "[rmse]", "evaluation.metrics: no metric 'rmse' for classification"),
+        ("[accuracy]", "[]", "evaluation.metrics: list should have at least 1 item"),
+        ("[accuracy]", "[accuracy, accuracy]", "evaluation.metrics: metric 'accuracy' is listed more than once"),
+        ("[accuracy]", "[accuracy, a.py:accuracy]", "evaluation.metrics: metric 'accuracy' is listed more than once"),
+        ("[accuracy]", "[../a.py:cost]", "evaluation.metrics: expected a path inside the working directory, got '../a.py'"),
+        ("[accuracy]", "[log_loss]", "evaluation: metric 'log_loss' needs probabilities: name their column in evaluation.columns.score"),
+        ("{command: python train.py}", "{command: x, timeout: soon}", "train.timeout: expected a duration such as 90s, 30m, 2h or 1h30m"),
+        ("{command: python train.py}", "{command: x, timeout: 0}", "train.timeout: input should be greater than 0, got 0 (a int)"),
+        ("{command: python train.py}", "{command: x, timeout: yes}", "train.timeout: expected a number, got true (a yes/no value)"),
+        ("{command: python train.py}", "{command: x, timeout: 9999d}", "train.timeout: input should be less than or equal to 31622400"),
+        ("{command: python train.py}", "python train.py", "train: input should be a valid dictionary"),
+    ],
+)
+def test_a_wrong_value_is_named_with_its_key(old: str, new: str, line: str) -> None:
+    assert f"mlgate.yaml: {line}" in refusal(MINIMAL_CONFIG.replace(old, new))
+
+
+def test_a_margin_in_a_direction_nobody_stated_is_refused_at_once() -> None:
+    text = MINIMAL_CONFIG.replace("[accuracy]", "[accuracy, a.py:cost]") + "gate: {rules: [{metric: cost, margin: 1%s}]}\n"
+
+    assert refusal(text % "") == "mlgate.yaml: gate.rules[0].better: expected higher or lower; mlgate does not know 'cost'"
+    assert parsed(text % ", better: lower").gate.rules[0].better == "lower"
+
+
+def test_all_mistakes_are_told_at_once_each_on_its_line() -> None:
+    lines = refusal(MINIMAL_CONFIG + "modle: x\ngate: {confidence: 2}\nreport: {plots: x}\n").splitlines()
+
+    assert len(lines) == 3
+    assert all(line.startswith("mlgate.yaml: ") for line in lines)
+
+
+def test_very_many_or_very_long_mistakes_stay_readable() -> None:
+    lines = refusal(MINIMAL_CONFIG + "".join(f"key{n}: 1\n" for n in range(1000)) + f"? {'k' * 5000}\n: 1\n").splitlines()
+
+    assert len(lines) == 26
+    assert lines[-1] == "mlgate.yaml: and 976 more mistakes"
+    assert len(refusal(MINIMAL_CONFIG + f"? {'k' * 5000}\n: 1\n")) < 600
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("", "expected keys such as 'model', 'train' and 'evaluation', got nothing"),
+        ("- a", "expected keys such as 'model', 'train' and 'evaluation', got a list"),
+        ("hello", "expected keys such as 'model', 'train' and 'evaluation', got the text 'hello'"),
+        ("a: [", "line 1, column 5: not valid YAML: expected the node content, but found '<stream end>'"),
+        ("a: 1\na: 2", "line 2, column 1: not valid YAML: key 'a' is given twice"),
+        ("a: {b: 1, b: 2}", "line 1, column 11: not valid YAML: key 'b' is given twice"),
+        ("a: &x 1\nb: *x", "line 2, column 4: not valid YAML: aliases (*name) are not supported; write the value out"),
+        ("a: !!python/object:os.system x", "line 1, column 4: not valid YAML: could not determine a constructor for the tag"),
+        ("a: !!bool perhaps", "line 1, column 4: not valid YAML: 'perhaps' is no bool"),
+        ("a: 2001-99-99", "line 1, column 4: not valid YAML: '2001-99-99' is no timestamp"),
+        ("a: !!int ''", "line 1, column 4: not valid YAML: '' is no int"),
+        ("? [a]\n: b", "line 1, column 3: not valid YAML: found unhashable key"),
+        ("a: 1\n---\nb: 1", "line 2, column 1: not valid YAML: but found another document"),
+        ("\ta: 1", "line 1, column 1: not valid YAML: found character '\\t' that cannot start any token"),
+        (b"a: \xff", "not UTF-8 text at byte 3; save the file as UTF-8"),
+        ("a: b".encode("utf-16"), "not UTF-8 text at byte 0; save the file as UTF-8"),
+        (b"a: \0", "not valid YAML: unacceptable character"),
+        ("{a: " * 900, "not valid YAML: nested too deeply"),
+        ("a: " + "9" * 5000, "line 1, column 4: not valid YAML: '99999"),
+    ],
+)
+def test_what_is_no_yaml_is_named_with_its_place(text: str | bytes, line: str) -> None:
+    said = refusal(text)
+
+    assert said.startswith(f"mlgate.yaml: {line}")
+    assert "\n" not in said
+
+
+def test_a_file_that_would_unfold_into_gigabytes_is_refused_at_once() -> None:
+    bomb = "a0: &a0 [x, x]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]\n" for n in range(1, 40))
+    started = time.monotonic()
+
+    assert "aliases" in refusal(bomb)
+    assert "expected a configuration of at most 1,000,000" in refusal("x" * 1_000_001)
+    assert time.monotonic() - started < 2
+
+
+def test_windows_line_endings_and_a_byte_order_mark_change_nothing() -> None:
+    windows = b"\xef\xbb\xbf" + FULL_CONFIG.replace("\n", "\r\n").encode()
+
+    assert config.parse(windows, "mlgate.yaml") == parsed(FULL_CONFIG)
+    assert config.sha256(FULL_CONFIG.replace("\n", "\r\n").encode()) == config.sha256(FULL_CONFIG.encode())
+    assert config.sha256(b"a") != config.sha256(b"b")
+
+
+def test_paths_written_on_windows_mean_the_same_everywhere() -> None:
+    assert parsed(MINIMAL_CONFIG + "data: {pull: ['data\\train.csv', './a//b.csv']}\n").data.pull == ["data/train.csv", "a/b.csv"]
+
+
+def test_an_absent_or_unreadable_file_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"^mlgate.yaml: no such file; write one, or let 'mlgate init' propose it$"):
+        config.load(tmp_path / "mlgate.yaml", "mlgate.yaml")
+    with pytest.raises(InputError, match=r"cannot be read: Is a directory"):
+        config.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("90s", 90), ("30m", 1800), ("2h", 7200), ("1h30m", 5400), ("1d 2h", 93600), ("45", 45), (45, 45)]
+)
+def test_a_duration_may_be_written_in_several_ways(text: str | int, seconds: int) -> None:
+    quoted = f"'{text}'" if isinstance(text, str) and not text.isdigit() else text
+
+    assert parsed(MINIMAL_CONFIG.replace("{command: python train.py}", f"{{command: x, timeout: {quoted}}}")).train.timeout == seconds
+
+
+def test_the_schema_for_editors_accepts_what_we_accept() -> None:
+    import jsonschema
+
+    schema = config.json_schema()
+    jsonschema.Draft202012Validator.check_schema(schema)
+    validator = jsonschema.Draft202012Validator(schema)
+
+    assert validator.is_valid(yaml.safe_load(FULL_CONFIG))
+    assert validator.is_valid(yaml.safe_load(MINIMAL_CONFIG))
+    for wrong in ("modle: x", "gate: {confidence: 2}", "gate: {rules: [{metric: 1}]}", "train: {command: x, timeout: soon}"):
+        assert not validator.is_valid({**yaml.safe_load(MINIMAL_CONFIG), **yaml.safe_load(wrong)})
+    json.dumps(schema, allow_nan=False)
+
+
+YAML_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20) | st.dates() | st.binary(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=10) | st.integers(), inner, max_size=3),
+    max_leaves=8,
+)
+KEYS = st.sampled_from(
+    ["model", "checks", "data", "train", "evaluation", "gate", "mlflow", "store", "report", "command", "rules", "metrics"]
+)
+
+
+def only_a_refusal(text: bytes) -> None:
+    try:
+        found = config.parse(text, "mlgate.yaml")
+    except InputError as error:
+        io.TextIOWrapper(io.BytesIO(), encoding="utf-8").write(str(error))  # printable, also where a key is half a surrogate pair
+    else:
+        assert isinstance(found, Config)
+
+
+@given(st.binary(max_size=200) | st.text(max_size=200).map(lambda text: text.encode(errors="surrogatepass")))
+@example(b'"\\ud800": 1')
+@example(b"a: !!timestamp x")
+@example(b"a: !!float ''")
+@example(b"!!map 1")
+@example(b"%YAML 9.9\n---\na")
+def test_no_bytes_bring_anything_but_a_refusal(text: bytes) -> None:
+    only_a_refusal(text)
+    only_a_refusal(MINIMAL_CONFIG.encode() + text)
+
+
+@given(
+    st.dictionaries(KEYS, YAML_VALUES, max_size=4), st.sampled_from([(), ("gate",), ("evaluation",), ("train",), ("data",), ("report",)])
+)
+def test_no_value_anywhere_brings_anything_but_a_refusal(values: dict[str, object], path: tuple[str, ...]) -> None:
+    document = yaml.safe_load(FULL_CONFIG)
+    section = document
+    for key in path:
+        section = section[key]
+    section.update(values)
+    only_a_refusal(yaml.safe_dump(document, allow_unicode=True).encode(errors="surrogatepass"))
