@@ -267,14 +267,6 @@ class Config(_Section):
 
     @model_validator(mode="after")
     def _rules_name_metrics(self) -> Self:
-        directions = {rule.metric for rule in self.gate.rules if rule.better is not None}
-        for index, rule in enumerate(self.gate.rules):
-            if (
-                rule.margin is not None
-                and rule.metric not in directions
-                and rule.metric not in (*CLASSIFICATION_METRICS, *REGRESSION_METRICS)
-            ):
-                raise _Dangling(f"gate.rules[{index}].better", f"expected higher or lower; mlgate does not know '{rule.metric}'")
         if self.evaluation.metrics_files:
             return self  # their keys are known only once they are written: `evaluate` checks the rest
         known = [metric_name(name) for name in self.evaluation.metrics]

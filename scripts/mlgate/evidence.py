@@ -413,10 +413,10 @@ def write_bytes(path: Path, content: bytes) -> None:
         try:
             with os.fdopen(handle, "wb") as stream:
                 stream.write(content)
-            os.chmod(temporary, 0o644)
+            Path(temporary).chmod(0o644)
             os.replace(temporary, path)
         except BaseException:
-            os.unlink(temporary)
+            Path(temporary).unlink()
             raise
     except OSError as error:
         raise InfrastructureError(f"{path}: cannot be written: {error.strerror}") from None

@@ -98,11 +98,6 @@ def merge_base(root: Path, one: str, other: str) -> str | None:
     return try_text(root, "merge-base", one, other) or None
 
 
-def is_dirty(root: Path) -> bool:
-    """Whether tracked files below `root` differ from HEAD."""
-    return bool(try_text(root, "status", "--porcelain", "--untracked-files=no", "--", "."))
-
-
 def is_shallow(root: Path) -> bool:
     return try_text(root, "rev-parse", "--is-shallow-repository") == "true"
 

@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
-import atexit
-import functools
 import json
 import os
 import re
 import secrets
 import selectors
-import shlex
 import shutil
 import signal
 import subprocess
 import sys
-import sysconfig
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
 from mlgate.console import plain
+from mlgate.environment import user_environment, user_interpreter
 from mlgate.errors import InfrastructureError, InputError
+
+__all__ = ["Outcome", "call_user_python", "last_line", "run_command", "user_environment", "user_interpreter"]
 
 MAX_LOG_BYTES = 64 * 1024 * 1024
 TAIL_LINES = 40
@@ -33,7 +32,6 @@ TAIL_BYTES = 8_000
 
 # Every process of a command inherits it, also one that left the group and the session (torchrun's workers, daemons).
 _MARK = "MLGATE_COMMAND_IDS"
-_SECRET = re.compile(r"^MLGATE_(?:ENV|.*(?:TOKEN|SECRET|PASSWORD).*)$")
 _POLL_S = 0.1
 _LAST_WORDS_S = 1.0
 _RUN_PROGRAM = (
@@ -63,49 +61,6 @@ class Outcome:
 def last_line(tail: str) -> str:
     """The last line of output that says something."""
     return next((line.strip() for line in reversed(tail.splitlines()) if re.search(r"\w", line)), "")
-
-
-def user_environment() -> dict[str, str]:
-    """The environment for the user's commands: ours without what is ours.
-
-    Our virtual environment goes (unless the user activated it: then it is theirs), our tokens go, and a folder with nothing but
-    a `dvc` launcher comes last on PATH, so that `dvc repro` works for who has no DVC and the user's own DVC wins.
-    """
-    environ = {name: value for name, value in os.environ.items() if not _SECRET.match(name)}
-    path = [entry for entry in environ.get("PATH", os.defpath).split(os.pathsep) if entry]
-    is_own = sys.prefix != sys.base_prefix and environ.get("VIRTUAL_ENV") != sys.prefix
-    if is_own:
-        ours = {sysconfig.get_path("scripts"), str(Path(sys.prefix) / "bin")}
-        path = [entry for entry in path if entry.rstrip("/") not in ours]
-    chosen = _chosen_interpreter(environ, path)
-    if chosen and (chosen.parent.parent / "pyvenv.cfg").is_file():
-        path.insert(0, str(chosen.parent))
-        environ["VIRTUAL_ENV"] = str(chosen.parent.parent)
-        environ.pop("PYTHONHOME", None)
-    if shutil.which("dvc", path=os.pathsep.join(path)) is None and (launcher := _dvc_folder(is_own)):
-        path.append(str(launcher))
-    environ["PATH"] = os.pathsep.join(dict.fromkeys(path))
-    environ.setdefault("DVC_NO_ANALYTICS", "true")
-    environ.setdefault("PYTHONUNBUFFERED", "1")  # a pipe would hold a training's output back for minutes
-    return environ
-
-
-def user_interpreter() -> Path:
-    """The user's Python: MLGATE_USER_PYTHON, else `python`, else `python3` on their PATH.
-
-    Raises:
-        InputError: there is none.
-    """
-    path = user_environment()["PATH"]
-    chosen = _chosen_interpreter(os.environ, path.split(os.pathsep))
-    if chosen:
-        return chosen
-    for name in ("python", "python3"):
-        if found := shutil.which(name, path=path):
-            return Path(os.path.abspath(found))  # noqa: PTH100 -- resolving links would leave the virtual environment
-    raise InputError(
-        "no Python interpreter on PATH for your code: expected 'python' or 'python3'; set one up before mlgate, or set MLGATE_USER_PYTHON"
-    )
 
 
 def run_command(
@@ -173,44 +128,6 @@ def call_user_python(program: Path, request: dict[str, Any], *, root: Path, time
     if not isinstance(found, dict):
         raise InputError(f"your code, run by {interpreter}, gave {type(found).__name__} where an object was expected")
     return found
-
-
-def _chosen_interpreter(environ: Mapping[str, str], path: Sequence[str]) -> Path | None:
-    chosen = environ.get("MLGATE_USER_PYTHON")
-    if not chosen:
-        return None
-    found = shutil.which(chosen, path=os.pathsep.join(path))
-    if found is None:
-        raise InputError(f"MLGATE_USER_PYTHON: no program '{chosen}'; expected the path or name of a Python interpreter")
-    return Path(os.path.abspath(found))  # noqa: PTH100 -- resolving links would leave the virtual environment
-
-
-@functools.cache
-def _dvc_folder(is_own: bool) -> Path | None:
-    """A folder that holds a `dvc` launcher and nothing else; None where our environment has no DVC."""
-    if not Path(sysconfig.get_path("scripts"), "dvc").exists():
-        return None
-    # -I: PYTHONPATH and PYTHONHOME are for the user's interpreter, which DVC's commands still see.
-    script = f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -I -m dvc "$@"\n'
-    if is_own:
-        folder = Path(sys.prefix) / "share" / "mlgate" / "dvc"
-        with suppress(OSError):
-            if (folder / "dvc").is_file() and (folder / "dvc").read_text() == script:
-                return folder
-            folder.mkdir(parents=True, exist_ok=True)
-            return _write_launcher(folder, script)
-    # an environment that is not ours, or that we may not write
-    temporary = Path(tempfile.mkdtemp(prefix="mlgate-dvc-"))
-    atexit.register(shutil.rmtree, temporary, ignore_errors=True)
-    return _write_launcher(temporary, script)
-
-
-def _write_launcher(folder: Path, script: str) -> Path:
-    aside = folder.parent / f".{folder.name}-{secrets.token_hex(8)}"
-    aside.write_text(script)
-    aside.chmod(0o755)
-    aside.replace(folder / "dvc")
-    return folder
 
 
 class _Processes:

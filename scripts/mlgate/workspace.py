@@ -11,7 +11,7 @@ from typing import Any
 from mlgate import config as configuration
 from mlgate import context as run_context
 from mlgate import evidence as records
-from mlgate import git
+from mlgate import git, written
 from mlgate.config import Config
 from mlgate.console import Console
 from mlgate.context import RunContext
@@ -136,10 +136,18 @@ class Workspace:
             raise InputError(f"{stage}.json: evidence of a later attempt ({theirs.attempt}) of this run; start the newest attempt again")
         return found
 
+    @property
+    def is_dirty(self) -> bool:
+        """Whether the working tree differs from the commit in more than a training writes into it: dvc.lock, outputs, metric files."""
+        if self.commit is None:
+            return False
+        evaluation = self.config.evaluation
+        return not written.is_all_that_changed(self.root, [evaluation.predictions, *evaluation.metrics_files])
+
     def subject(self, data: list[DataRef]) -> Subject:
         return Subject(
             commit=self.commit,
-            is_dirty=git.is_dirty(self.root) if self.commit else False,
+            is_dirty=self.is_dirty,
             config_sha256=self.config_sha256,
             run=self.context.run,
             data=data,

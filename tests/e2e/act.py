@@ -161,6 +161,7 @@ def run(
         "MLGATE_DVC_CACHE": str(folder / "dvc-cache"),
         "RUNNER_TOOL_CACHE": str(folder / "tool-cache"),
         "DVC_NO_ANALYTICS": "true",
+        "TERM": "dumb",  # act gives jobs a terminal, GitHub does not
         **env,
     }
     for key, value in everywhere.items():

@@ -18,6 +18,22 @@ REPOSITORY = "octo/models"
 EXAMPLES = 400
 
 
+# The ten-line way in: predictions in, verdict out.
+_SIMPLE = """\
+on: pull_request
+jobs:
+  simple:
+    runs-on: ubuntu-latest
+    steps:
+      - uses: actions/checkout@3d3c42e5aac5ba805825da76410c181273ba90b1
+        with: {fetch-depth: 0, persist-credentials: false}
+      - run: python predict.py 40
+        working-directory: simple
+      - uses: mlgate/mlgate@v0.1.0
+        with: {working-directory: simple}
+"""
+
+
 @dataclass(frozen=True)
 class PullRequest:
     number: int
@@ -50,11 +66,13 @@ class Caller:
         git(clone, "remote", "add", "origin", str(origin))
         workflows = clone / ".github/workflows"
         workflows.mkdir(parents=True)
-        for name in ("pull-request.yml", "train.yml"):
-            text = (ROOT / "templates/workflows" / name).read_text()
+        for template in sorted((ROOT / "templates/workflows").glob("*.yml")):
+            text = template.read_text()
             for old, new in workflow_changes.items():
                 text = text.replace(old, new)
-            (workflows / name).write_text(text)
+            (workflows / template.name).write_text(text)
+        shutil.copytree(ROOT / "tests/selftest", clone / "simple")
+        (workflows / "simple.yml").write_text(_SIMPLE)
         dvc(clone, "init", "--quiet")
         (folder / "dvc-remote").mkdir()
         dvc(clone, "remote", "add", "--default", "storage", str(folder / "dvc-remote"))
@@ -93,6 +111,21 @@ class Caller:
         for ref, commit in (("head", head), ("merge", merge)):
             git(self.clone, "push", "--quiet", "--force", "origin", f"{commit}:refs/pull/{number}/{ref}")
         return PullRequest(number, head, base, merge)
+
+    def merge(self, branch: str) -> tuple[str, str]:
+        """Merge a branch into main and push it; the commits before and after."""
+        before = git(self.clone, "rev-parse", "main")
+        git(self.clone, "checkout", "--quiet", "main")
+        git(self.clone, "merge", "--quiet", "--no-ff", "-m", f"Merge {branch}", branch)
+        git(self.clone, "push", "--quiet", "origin", "main")
+        return before, git(self.clone, "rev-parse", "main")
+
+    def queue(self, branch: str) -> str:
+        """The commit that a merge queue makes of main and a branch, under the ref GitHub gives it."""
+        tree = git(self.clone, "merge-tree", "--write-tree", "main", branch)
+        commit = git(self.clone, "commit-tree", tree, "-p", "main", "-p", branch, "-m", f"Queue {branch}")
+        git(self.clone, "push", "--quiet", "origin", f"{commit}:refs/heads/gh-readonly-queue/main/pr-2")
+        return commit
 
     def store_names(self, model: str = "toy") -> list[str]:
         """Records of the store, as they are in the origin's ref."""

@@ -112,10 +112,10 @@ def reason(errors: Iterable[BaseException]) -> Reason | None:
 def _classified(error: BaseException) -> Reason:
     chain = list(_chain(error))
     text = one_line(chain[-1] if str(chain[-1]).strip() else error)
-    for link in chain:
-        kind = _kind(link)
-        if kind is not None:
-            return Reason(kind, one_line(link) if str(link).strip() else text)
+    kinds = [(kind, link) for link in chain if (kind := _kind(link)) is not None]
+    # clients say "not found" of whatever kept them from looking; what did is its cause
+    for kind, link in sorted(kinds, key=lambda found: found[0] == "missing"):
+        return Reason(kind, one_line(link) if str(link).strip() else text)
     return Reason("other", text)
 
 

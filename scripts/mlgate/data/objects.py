@@ -73,6 +73,21 @@ def discard_bad_listing(target: Target) -> Fault | None:
     return _bad_listing(target, found, size)
 
 
+def probe(target: Target, root: Path, remote: Any) -> None:
+    """Read a byte of the first object that did not come. Clients answer "not there" to "is it there?" for any trouble they have; asked
+    to read, they say what it is.
+
+    Raises:
+        FileNotFoundError: it is indeed not there; any other exception of the remote's client: why it cannot be read.
+    """
+    odb = _remote_odb(target, remote)
+    files = listing(target, root)
+    lacking = [target.md5] if files is None else [md5 for md5 in files.values() if not _object_path(target, md5).exists()]
+    for md5 in lacking[:1]:
+        with odb.fs.open(odb.oid_to_path(md5), "rb") as stream:
+            stream.read(1)
+
+
 def faults_on_remote(target: Target, root: Path, remote: Any) -> list[Fault]:
     """What is wrong on the remote with the objects that did not come.
 
@@ -83,7 +98,7 @@ def faults_on_remote(target: Target, root: Path, remote: Any) -> list[Fault]:
         root: the working directory.
         remote: DVC's `Remote`.
     """
-    odb = remote.legacy_odb if target.dvc.hash_name == "md5-dos2unix" else remote.odb
+    odb = _remote_odb(target, remote)
     files = listing(target, root)
     if files is None:
         try:
@@ -177,6 +192,10 @@ def _within(target: Target, root: Path, entries: list[dict[str, str]]) -> dict[s
 
 def _at(target: Target, root: Path) -> str:
     return Path(os.path.relpath(target.dvc.fs_path, root)).as_posix()
+
+
+def _remote_odb(target: Target, remote: Any) -> Any:
+    return remote.legacy_odb if target.dvc.hash_name == "md5-dos2unix" else remote.odb
 
 
 def _object_path(target: Target, md5: str) -> Path:

@@ -22,7 +22,6 @@ from mlgate.errors import InfrastructureError, InputError
 from mlgate.evidence import PulledTarget, PullFindings
 from mlgate.git import without_credentials
 
-ATTEMPTS = 4
 _SHOWN = 5
 
 
@@ -40,6 +39,8 @@ class Options:
     """Whether names that nothing has are left out instead of refused."""
     jobs: int | None = None
     """Parallel transfers; None for DVC's choice."""
+    attempts: int = 4
+    """How often a remote that does not answer is asked."""
     wait_s: float = 1.0
     """Before the second attempt; doubled before each further one."""
 
@@ -133,7 +134,15 @@ def _pull(source: _Source, wanted: list[Target]) -> Pulled:
     remote = source.remote if any(target.output is not None for target in wanted) else None
     findings = PullFindings(remote=remote, remote_url=remote_url(source.repo, remote), targets=pulled, attempts=max(1, outcome.attempts))
     notes = [f"{_listed(never_ran)}: not pulled, dvc.lock has no hash before the stage has run"] if never_ran else []
+    if not source.options.is_made_later:
+        notes += [_outdated(target) for target in wanted if target.path in found and target.is_outdated]
     return Pulled(findings, notes + outcome.notes)
+
+
+def _outdated(target: Target) -> str:
+    return (
+        f"{target.path}: stage '{target.stage}' changed since it made this; set data.prepare, so that what is checked is what training uses"
+    )
 
 
 def remote_url(repo: Any, name: str | None) -> str | None:
@@ -198,7 +207,7 @@ def _transfer(source: _Source, targets: list[Target]) -> tuple[int, dvc_log.Reas
     from dvc.exceptions import DownloadError
 
     wait_s = source.options.wait_s
-    for attempt in range(1, ATTEMPTS + 1):
+    for attempt in range(1, source.options.attempts + 1):
         source.log.errors.clear()
         try:
             source.repo.fetch(_addresses(source, targets), jobs=source.options.jobs, remote=source.options.remote)
@@ -206,18 +215,38 @@ def _transfer(source: _Source, targets: list[Target]) -> tuple[int, dvc_log.Reas
             pass  # only counts what failed: the reasons are in the log
         except Exception as error:  # noqa: BLE001 -- DVC lets any client's exception through; it is sorted below, and none is lost
             source.log.errors.append(error)
-        if not any(objects.missing(target, source.root) for target in targets):
+        lacking = [target for target in targets if objects.missing(target, source.root)]
+        if not lacking:
             return attempt, None
         why = dvc_log.reason(source.log.errors)
+        if why is None or why.kind == "missing":
+            why = _probed(source, lacking[0])
         if why is None or why.kind in ("missing", "other"):
             return attempt, why
-        if why.kind != "transient" or attempt == ATTEMPTS:
+        if why.kind != "transient" or attempt == source.options.attempts:
             raise InfrastructureError(_unreachable(source, why, attempt))
         source.say(f"{source.shown} does not answer ({why.text}), again in {wait_s:.0f} s")
         time.sleep(wait_s)
         wait_s *= 2
         source.repo.drop_data_index()
     raise AssertionError("the loop returns or raises")
+
+
+def _probed(source: _Source, target: Target) -> dvc_log.Reason | None:
+    """Why an object did not come, although DVC's log has no reason but that it is not there."""
+    if source.remote is None:
+        return None
+    try:
+        objects.probe(target, source.root, _remote(source, target))
+    except Exception as error:  # noqa: BLE001 -- as above: any client's exception
+        return dvc_log.reason([error])
+    if target.dvc.hash_info.isdir and objects.listing(target, source.root) is None:
+        return None  # a folder's listing may be there and not come because of what it lists, or because it is corrupted
+    return dvc_log.Reason("transient", "the object is there, but did not come")
+
+
+def _remote(source: _Source, target: Target) -> Any:
+    return source.repo.cloud.get_remote(target.dvc.remote or source.remote)
 
 
 def _accept_missing(source: _Source, targets: list[Target], lacking: dict[str, list[str]], why: dvc_log.Reason | None) -> list[str]:
@@ -262,8 +291,8 @@ def _faults(source: _Source, targets: list[Target]) -> list[objects.Fault] | Non
     """What is wrong on the remote with targets that did not come; None where there is no such remote at all."""
     faults = []
     for target in targets:
-        remote = source.repo.cloud.get_remote(target.dvc.remote or source.remote)
-        if not remote.fs.exists(remote.path):
+        remote = _remote(source, target)
+        if not remote.fs.protocol.startswith("http") and not remote.fs.exists(remote.path):  # a web server need not show its folders
             return None
         faults += objects.faults_on_remote(target, source.root, remote)
     return faults

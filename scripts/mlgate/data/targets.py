@@ -29,6 +29,14 @@ class Target:
         return self.output is not None and not self.output.stage.is_data_source
 
     @property
+    def is_outdated(self) -> bool:
+        """Whether the stage that makes it has changed since: what the lock file records, and DVC pulls, is then the old output."""
+        if not self.is_stage_output:
+            return False
+        stage = self.dvc.stage
+        return bool(stage.changed_stage() or stage.changed_deps(allow_missing=True))
+
+    @property
     def stage(self) -> str:
         return str(self.output.stage.addressing) if self.output is not None else ""
 

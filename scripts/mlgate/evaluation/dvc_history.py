@@ -53,12 +53,14 @@ def open_history(root: Path, commit: str, remote: str | None) -> Iterator[Histor
     Raises:
         NotThereError: no DVC repository, or DVC cannot read it.
     """
-    if not any((folder / ".dvc").is_dir() for folder in (root, *root.parents)):
+    top = git.require_repository(root)
+    if not any((folder / ".dvc").is_dir() for folder in (root, *root.parents) if folder.is_relative_to(top)):
         raise NotTrackedError("no DVC repository")
     from dvc.repo import Repo
 
-    with _told(), Repo(str(root)) as repo, repo.switch(commit):
-        yield History(repo, root, commit, remote)
+    # two of them: at a commit, DVC reads relative paths of its configuration as if the repository lay at the root of the disk
+    with _told(), Repo(str(root)) as storage, Repo(str(root)) as repo, repo.switch(commit):
+        yield History(repo, storage, root, commit, remote)
 
 
 @contextmanager
@@ -75,8 +77,9 @@ def _told() -> Iterator[None]:
 class History:
     """The outputs of DVC's pipeline at one commit."""
 
-    def __init__(self, repo: Any, root: Path, commit: str, remote: str | None) -> None:
-        self._repo, self._root, self._commit, self._remote = repo, root, commit, remote
+    def __init__(self, repo: Any, storage: Any, root: Path, commit: str, remote: str | None) -> None:
+        self._repo, self._storage = repo, storage
+        self._root, self._commit, self._remote = root, commit, remote
         self._made: dict[str, _Made | NotThereError] = {}
         self._top = git.require_repository(root)
 
@@ -103,15 +106,14 @@ class History:
         found = made.hashes[output.fs_path]
         if not output.use_cache and made.source == "dvc outputs":
             raise NotTrackedError(f"{path} is in Git, not in DVC's cache")  # `cache: false`
-        name = "md5-dos2unix" if found.name == "md5-dos2unix" else "md5"
         if found.isdir:
-            found_md5 = self._listing(found.value, name, output.remote).get(wanted.removeprefix(output.fs_path + "/"))
+            found_md5 = self._listing(output, found).get(wanted.removeprefix(output.fs_path + "/"))
             if found_md5 is None:
                 raise NotThereError(f"{path} is not among the files DVC recorded at {self._commit[:12]}")
         else:
             found_md5 = found.value
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(self._object(found_md5, name, output.remote, path))
+        target.write_bytes(self._object(found_md5, found.name, output.remote, path))
         return made.source
 
     def check_current(self, path: str) -> None:
@@ -201,9 +203,8 @@ class History:
         found = self._stage(output.stage).hashes[output.fs_path]
         if output.fs_path == dep.fs_path:
             return found
-        name = "md5-dos2unix" if found.name == "md5-dos2unix" else "md5"
         part = dep.fs_path.removeprefix(output.fs_path + "/")
-        md5 = self._listing(found.value, name, output.remote).get(part)
+        md5 = self._listing(output, found).get(part)
         return type(found)(found.name, md5) if md5 else None
 
     def _from_run_cache(self, stage: Any, inputs: dict[str, Any], behind: str) -> dict[str, Any]:
@@ -237,12 +238,12 @@ class History:
         from dvc.exceptions import DvcException
         from dvc.utils.serialize import ParseError, parse_yaml
 
-        folder = Path(self._repo.stage_cache.cache_dir, key[:2], key)
+        folder = Path(self._storage.stage_cache.cache_dir, key[:2], key)
         files = sorted(folder.iterdir(), key=lambda file: file.stat().st_mtime, reverse=True) if folder.is_dir() else []
         texts = [file.read_bytes() for file in files]
         if not texts:
             try:
-                odb = self._repo.cloud.get_remote_odb(self._remote, "fetch --run-cache", hash_name="md5-dos2unix")
+                odb = self._storage.cloud.get_remote_odb(self._remote, "fetch --run-cache", hash_name="md5-dos2unix")
                 texts = [odb.fs.cat_file(path) for path in odb.fs.find(odb.fs.join(odb.path, "runs", key[:2], key))]
             except DvcException:
                 texts = []  # no remote, or one that keeps no runs
@@ -256,14 +257,14 @@ class History:
             if isinstance(entry, dict):
                 yield entry
 
-    def _listing(self, md5: str, name: str, remote: str | None) -> dict[str, str]:
+    def _listing(self, output: Any, found: Any) -> dict[str, str]:
         """MD5 by path of the files in a folder."""
-        entries = json.loads(self._object(md5, name, remote, "the folder's listing"))
+        entries = json.loads(self._object(found.value, found.name, output.remote, f"the listing of {output.def_path}"))
         return {entry["relpath"]: entry["md5"] for entry in entries}
 
     def _object(self, md5: str, name: str, remote: str | None, what: str) -> bytes:
         """An object of the cache, or of the remote. DVC passes altered ones on in silence, so both are hashed. Raises NotThereError."""
-        cached = Path((self._repo.cache.legacy if name == "md5-dos2unix" else self._repo.cache.local).oid_to_path(md5))
+        cached = Path((self._storage.cache.legacy if name == "md5-dos2unix" else self._storage.cache.local).oid_to_path(md5))
         said = "not in DVC's cache"
         if cached.is_file():
             content = cached.read_bytes()
@@ -271,7 +272,7 @@ class History:
                 return content
             said = "corrupted in DVC's cache"
         try:
-            odb = self._repo.cloud.get_remote_odb(remote or self._remote, "fetch", hash_name=name)
+            odb = self._storage.cloud.get_remote_odb(remote or self._remote, "fetch", hash_name=name)
             content = odb.fs.cat_file(odb.oid_to_path(md5))
         except FileNotFoundError:
             raise NotThereError(f"{what}: {said}, missing on the remote ({md5})") from None

@@ -26,7 +26,7 @@ from mlgate.evaluation.labels import canonical_label, canonical_texts, sorted_cl
 from mlgate.evaluation.predictions import MAX_CLASSES, MAX_EXAMPLES, Floats, Integers, Predictions, in_order
 
 MAX_SLICES = 1000
-MAX_SLICE_LENGTH = 200
+MAX_LABEL_LENGTH = 200
 MISSING_SLICE = "(missing)"
 # Probabilities written with two or three decimals still add up to 1 this closely; what is scored is divided by the sum.
 SUM_TOLERANCE = 0.02
@@ -249,8 +249,6 @@ class _Table:
 
     def slice(self, name: str) -> npt.NDArray[np.str_]:
         labels, codes = self._encoded(name, self.column(name, "evaluation.slices"), MAX_SLICES, "values; a slice is a column of few")
-        if long := [label for label in labels if len(label) > MAX_SLICE_LENGTH]:
-            raise self.refused(name, [], f"a value of {len(long[0]):,} characters; a slice's values are short")
         texts: npt.NDArray[np.str_] = np.array(labels, dtype=np.str_)[codes]
         return texts
 
@@ -262,6 +260,11 @@ class _Table:
         encoded = column.dictionary_encode()
         if len(encoded.dictionary) > most:
             raise self.refused(name, [], f"{len(encoded.dictionary):,} distinct {excess} (at most {most:,})")
+        if (
+            pa.types.is_large_string(column.type)
+            and (longest := pc.max(pc.utf8_length(encoded.dictionary)).as_py() or 0) > MAX_LABEL_LENGTH
+        ):
+            raise self.refused(name, [], f"a value of {longest:,} characters; expected labels, at most {MAX_LABEL_LENGTH}")
         values = [None if value != value else value for value in encoded.dictionary.to_pylist()]  # NaN
         texts = canonical_texts(values) if self.is_text else ["" if value is None else canonical_label(value) for value in values]
         # only a slice has missing values: an empty text, NaN, or a null, which has no code in Arrow's dictionary

@@ -11,6 +11,8 @@ from mlgate.config import parse_yaml
 from mlgate.errors import InputError
 
 MAX_FILE_BYTES = 10_000_000
+MAX_NUMBERS = 1_000
+MAX_KEY_LENGTH = 200
 
 
 def parse(content: bytes, shown_as: str) -> tuple[dict[str, float], list[str]]:
@@ -34,6 +36,8 @@ def parse(content: bytes, shown_as: str) -> tuple[dict[str, float], list[str]]:
     numbers: dict[str, float] = {}
     skipped: list[str] = []
     for key, leaf in _leaves(document, ""):
+        if len(key) > MAX_KEY_LENGTH:
+            raise InputError(f"{shown_as}: a key of {len(key):,} characters; expected at most {MAX_KEY_LENGTH}")
         if key in numbers:
             raise InputError(f"{shown_as}: '{key}' is there twice (a nested key and one with a dot)")
         if isinstance(leaf, bool) or not isinstance(leaf, (int, float)):
@@ -46,6 +50,8 @@ def parse(content: bytes, shown_as: str) -> tuple[dict[str, float], list[str]]:
         if not math.isfinite(number):
             raise InputError(f"{shown_as}: '{key}' is not a finite number; expected one")
         numbers[key] = number
+    if len(numbers) > MAX_NUMBERS:
+        raise InputError(f"{shown_as}: {len(numbers):,} numbers; expected metrics, at most {MAX_NUMBERS:,} a file")
     return numbers, skipped
 
 

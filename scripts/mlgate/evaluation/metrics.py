@@ -63,10 +63,10 @@ def value(name: str, predictions: Predictions, positive: str | None = None) -> f
     `precision`, `recall` and `f1` over many classes are of the classes that occur, true or predicted, on these very examples; a
     class that is never predicted has precision 0. `balanced_accuracy` is the mean recall of the classes that truly occur.
     `roc_auc` is the area under the curve of the positive class; of more than two classes the unweighted mean of each one against
-    the rest (Hand & Till 2001 call it the simpler form; scikit-learn `multi_class="ovr", average="macro"`), over the classes
-    that truly occur. `pr_auc` is average precision, sum of (R_n - R_n-1) P_n, averaged likewise. `brier` is the mean of
-    (p - y)^2 of the positive class; of more than two classes the mean of its sum over classes (Brier 1950, equation 2), in
-    [0, 2]. `mape` is a fraction, not a percentage.
+    the rest (scikit-learn's `multi_class="ovr", average="macro"`), over the classes that truly occur. `pr_auc` is average
+    precision, the sum of (R_n - R_n-1) P_n, averaged likewise. `brier` is the mean of (p - y)^2 of the positive class; of more than
+    two classes the mean of its sum over the classes, in [0, 2] (Brier 1950, Monthly Weather Review 78:1-3). `mape` is a fraction,
+    not a percentage.
 
     Raises:
         NotDefinedError: it has no value on these examples.

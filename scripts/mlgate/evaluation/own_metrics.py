@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from mlgate import process
 from mlgate.config import metric_name, user_code
+from mlgate.console import plain
 from mlgate.errors import InputError
 from mlgate.evaluation.labels import canonical_label
 from mlgate.evaluation.predictions import Floats, Predictions
@@ -116,15 +117,19 @@ def _metric(reference: str, found: Any, values_path: Path, n: int, groups: Seque
     if not isinstance(found, dict):
         raise InputError(f"{where}: your interpreter gave no answer for it")
     if "error" in found:
-        raise InputError(f"{where}: {found['error']}")
+        raise InputError(f"{where}: {_short(found['error'])}")
     direction = found["better"]
     if direction not in (None, "higher", "lower"):
         raise InputError(f"{where}: its attribute `better` is {direction!r}; expected 'higher' or 'lower'")
     if found["value"] is not None:
-        return OwnMetric(metric_name(reference), float(found["value"]), None, direction, found["groups"], found["undefined"])
+        return OwnMetric(metric_name(reference), float(found["value"]), None, direction, found["groups"], _short(found["undefined"]))
     numbers: Floats = np.fromfile(values_path, dtype="<f8")
     if len(numbers) != n:
         raise InputError(f"{where}: {len(numbers):,} numbers came back for {n:,} examples")
     return OwnMetric(
         metric_name(reference), float(numbers.mean()), numbers, direction, [float(numbers[group].mean()) for group in groups], None
     )
+
+
+def _short(message: str | None) -> str | None:
+    return None if message is None else plain(message)[:500]

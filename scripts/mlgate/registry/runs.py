@@ -22,6 +22,7 @@ from mlgate.evidence import MlflowRun
 from mlgate.registry.tracking import Tracking
 
 WAIT_S = 300
+CLOSE_S = 30
 
 
 class Pending:
@@ -147,6 +148,10 @@ class Recorder:
         )
         atexit.register(self.close)
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def ask(self, **request: Any) -> Pending:
         """Send a request. That the process is gone is found out when its answer is waited for."""
         self.asked += 1
@@ -186,7 +191,7 @@ class Recorder:
         if is_forced or self.asked == 0:
             self._process.kill()
         try:
-            self._process.wait(10)
+            self._process.wait(CLOSE_S)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()

@@ -37,6 +37,11 @@ def findings_of(evidences: Evidences, stage: str, record: type[R]) -> R | None:
     return evidence.findings if evidence is not None and isinstance(evidence.findings, record) else None
 
 
+def first_stage(evidences: Evidences) -> Evidence[Any] | None:
+    """The stage that saw the working tree as it was checked out: training writes to files that Git tracks, such as dvc.lock."""
+    return next((evidences[stage] for stage in STAGES if stage in evidences), None)
+
+
 def broken_stage(evidences: Evidences) -> Evidence[Any] | None:
     """The first stage before the gate that ended the run; None where all went through."""
     return next((evidences[stage] for stage in _BEFORE_GATE if stage in evidences and evidences[stage].status in {"failed", "error"}), None)

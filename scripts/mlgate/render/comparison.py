@@ -40,7 +40,7 @@ def metrics_table(gate: GateFindings) -> Table | None:
 
 def differences_figure(gate: GateFindings) -> Figure | None:
     """Every metric's difference with interval and margin, each on its own axis."""
-    rows = tuple(_interval_row(row, row.metric) for row in gate.comparisons if row.difference is not None)[:METRICS_DRAWN]
+    rows = tuple(_interval_row(row, row.metric) for row in gate.comparisons if row.better and row.difference is not None)[:METRICS_DRAWN]
     if not any(row.low is not None for row in rows):
         return None
     return Figure(
@@ -128,7 +128,7 @@ def _slices_figure(ordered: list[SliceComparison]) -> Figure | None:
     rows = tuple(
         _interval_row(row.comparison, f"{row.column} = {row.value}")
         for row in ordered
-        if row.comparison.metric == first and row.comparison.difference is not None
+        if row.comparison.metric == first and row.comparison.better and row.comparison.difference is not None
     )
     if len(rows) < 2:
         return None

@@ -29,7 +29,15 @@ def _mermaid(shown: Figure) -> str:
             bounds = [*values, 0.0, *([border] if border is not None else [])]
             lines = [f"bar {_list(values)}"] + ([f"line {_list([border] * len(rows))}"] if border is not None else [])
             title = f"{shown.title}, line: the margin" if border is not None else shown.title
-            return _chart(title, [row.label for row in rows], rows[0].unit or rows[0].metric, min(bounds), max(bounds), lines)
+            return _chart(
+                title,
+                [row.label for row in rows],
+                rows[0].unit or rows[0].metric,
+                min(bounds),
+                max(bounds),
+                lines,
+                orientation=" horizontal",
+            )
         case Bars(labels, values, _, unit):
             return _chart(shown.title, list(labels), unit, 0.0, max(values), [f"bar {_list(list(values))}"], orientation=" horizontal")
         case Histogram(edges, candidate, baseline):

@@ -11,9 +11,9 @@ LEGEND = f"{POINT} difference, {RANGE} its interval, {ZERO} no difference, {MARG
 
 
 def bar(comparison: Comparison) -> str:
-    """The bar of a comparison; empty where there is no interval."""
+    """The bar of a comparison; empty where there is no interval, or nobody knows which side is better."""
     row = comparison
-    if row.difference is None or row.low is None or row.high is None:
+    if row.better is None or row.difference is None or row.low is None or row.high is None:
         return ""
     return draw(row.difference, row.low, row.high, row.margin, is_lower_better=row.better == "lower")
 

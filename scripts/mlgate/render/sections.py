@@ -20,7 +20,7 @@ from mlgate.evidence import (
     ValidationFindings,
 )
 from mlgate.render import numbers
-from mlgate.render.answer import Evidences, broken_stage, findings_of
+from mlgate.render.answer import Evidences, findings_of, first_stage
 from mlgate.render.document import (
     Bars,
     Block,
@@ -138,34 +138,34 @@ _KINDS = (("rule", "rule"), ("parameter", "parameter"), ("data", "data set"), ("
 
 
 def training(evidences: Evidences) -> Section | None:
-    """How training went and where the time went, stage by stage."""
+    """How training went: what ran, what was reused, where MLflow has it; the end of the output where it failed."""
+    found = findings_of(evidences, "train", TrainFindings)
+    if found is None:
+        return None
+    has_failed = evidences["train"].status != "passed"
+    log = (Log(found.run.tail),) if has_failed and found.run.tail.strip() else ()
+    how = "nothing trained twice" if found.is_reused else numbers.duration(found.run.duration_s)
+    title = "Training: failed" if has_failed else f"Training: {how}"
+    return Section("training", title, (Items(tuple(_training_lines(found))), *log), is_open=has_failed)
+
+
+def time(evidences: Evidences) -> Section | None:
+    """Where the time went, stage by stage."""
     shown = [evidences[stage] for stage in STAGES if stage in evidences and stage != "report"]
     if not shown:
         return None
-    found = findings_of(evidences, "train", TrainFindings)
+    total = numbers.duration(sum(one.duration_s for one in shown))
     blocks: list[Block] = []
-    if found is not None:
-        blocks.append(Items(tuple(_training_lines(found))))
-        if found.run.exit_code and found.run.tail.strip():
-            blocks.append(Log(found.run.tail))
-    total = sum(one.duration_s for one in shown)
     if len(shown) > 1:
-        bars = Bars(
-            tuple(one.stage for one in shown),
-            tuple(one.duration_s for one in shown),
-            tuple(numbers.duration(one.duration_s) for one in shown),
-            "s",
-        )
+        texts = tuple(numbers.duration(one.duration_s) for one in shown)
+        bars = Bars(tuple(one.stage for one in shown), tuple(one.duration_s for one in shown), texts, "s")
         blocks.append(Figure("time", "Time by stage", "Seconds each stage took.", bars))
     rows: list[tuple[Line, ...]] = [
         ((Code(one.stage),), (one.status,), (numbers.duration(one.duration_s),), (_short(one.summary),)) for one in shown
     ]
-    rows.append((("all",), ("",), (numbers.duration(total),), ("",)))
+    rows.append((("all",), ("",), (total,), ("",)))
     blocks.append(Table(("Stage", "Result", "Time", "What it says"), "llrl", tuple(rows), unit="stage"))
-    reused = found is not None and found.is_reused
-    title = f"Training and time: {numbers.duration(total)}" + (", nothing trained twice" if reused else "")
-    broken = broken_stage(evidences)
-    return Section("training", title, tuple(blocks), is_open=broken is not None and broken.stage == "train")
+    return Section("time", f"Time by stage: {total}", tuple(blocks))
 
 
 def warnings(evidences: Evidences) -> Section | None:
@@ -179,17 +179,19 @@ def warnings(evidences: Evidences) -> Section | None:
 
 def lineage(evidences: Evidences, context: RunContext) -> Section | None:
     """Which exact inputs all of this is about."""
-    if not evidences:
+    first = first_stage(evidences)
+    if first is None:
         return None
-    last = [evidences[stage] for stage in STAGES if stage in evidences][-1]
-    subject = last.subject
+    subject = first.subject
     rows: list[tuple[Line, ...]] = []
 
     def row(what: str, *value: Span) -> None:
         rows.append(((what,), value))
 
     if subject.commit:
-        row("Commit", Code(subject.commit), " with uncommitted changes" if subject.is_dirty else "")
+        row("Commit", Code(subject.commit), *((" with uncommitted changes",) if subject.is_dirty else ()))
+    if context.head_sha and context.head_sha != subject.commit:
+        row("Head of the pull request", Code(context.head_sha))
     gate = findings_of(evidences, "gate", GateFindings)
     if gate is not None and gate.baseline is not None:
         baseline = gate.baseline
@@ -215,7 +217,7 @@ def lineage(evidences: Evidences, context: RunContext) -> Section | None:
         row("MLflow run", *_mlflow(train))
     if context.run_url:
         row("Run", Link(f"{context.repository}, run {context.run_id}, attempt {context.attempt}", context.run_url))
-    row("mlgate", f"{last.mlgate_version}, started {last.started_at:%Y-%m-%d %H:%M} UTC")
+    row("mlgate", f"{first.mlgate_version}, started {first.started_at:%Y-%m-%d %H:%M} UTC")
     return Section("lineage", "Lineage", (Table(("What", "Which"), "ll", tuple(rows), unit="row"),))
 
 

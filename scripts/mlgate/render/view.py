@@ -72,6 +72,7 @@ def _sections(
         sections.plots(evidences) if gate else None,
         sections.changes(evidences) if gate else None,
         sections.training(evidences),
+        sections.time(evidences),
         sections.warnings(evidences),
         sections.lineage(evidences, context),
         sections.reproduce(evidences, context, directory=directory, config_path=config_path),
@@ -97,7 +98,8 @@ def _notes(evidences: Evidences, gate: GateFindings | None, refused: Mapping[str
     train = findings_of(evidences, "train", TrainFindings)
     if train is not None and train.is_reused:
         notes.append(("Nothing was trained anew: an earlier run with equal code, data and parameters had done it.",))
-    if any(evidence.subject.is_dirty for evidence in evidences.values()):
+    first = answers.first_stage(evidences)
+    if first is not None and first.subject.is_dirty:
         notes.append(("The working tree had uncommitted changes: no commit reproduces this exactly.",))
     return notes
 

@@ -52,7 +52,9 @@ def carry(workspace: Workspace, commit: str, state: Path) -> tuple[CarriedBaseli
     if git.commit(workspace.root, commit) is None:
         return None, f"this clone lacks {commit[:12]}; check out with `fetch-depth: 0`"
     rules, _ = lineage.rules_of(workspace, commit)
-    if recorded := _in_store(workspace, rules, commit):
+    with workspace.console.progress("asking the store for the baseline"):
+        recorded = _in_store(workspace, rules, commit)
+    if recorded:
         return None, recorded
     notes: list[str] = []
     if rules.evaluation.task != workspace.config.evaluation.task:
@@ -60,7 +62,8 @@ def carry(workspace: Workspace, commit: str, state: Path) -> tuple[CarriedBaseli
     cache.share(os.environ)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mlgate-")))
-        files = _recorded(workspace, commit, rules, folder, notes, stack)
+        with workspace.console.progress("looking for the baseline's evaluation"):
+            files = _recorded(workspace, commit, rules, folder, notes, stack)
         if files is None and workspace.config.gate.rebuild_baseline:
             files = _rebuilt(workspace, commit, rules, state / "files" / "baseline", notes, stack)
         if files is None:

@@ -61,7 +61,7 @@ def changes(workspace: Workspace, baseline_commit: str | None) -> list[Change]:
     """
     if baseline_commit is None or workspace.commit is None:
         return []
-    is_working_tree = not workspace.context.is_github and git.is_dirty(workspace.root)
+    is_working_tree = not workspace.context.is_github and workspace.is_dirty
     old = Revision(workspace.root, baseline_commit)
     new = Revision(workspace.root, None if is_working_tree else workspace.commit)
     old_config = old.config(workspace.config_path)

@@ -15,7 +15,6 @@ from mlgate.evaluation import loading, metric_files, predictions, scoring
 from mlgate.evaluation.predictions import Predictions
 from mlgate.evidence import STAGES, CarriedBaseline, EvaluateFindings, FileRef, MetricValue, ScoredModel, TrainFindings, file_ref
 from mlgate.stages import baseline_search, lineage
-from mlgate.stages.sources import are_committed
 from mlgate.workspace import StageResult, Workspace
 
 _SHOWN = 6
@@ -42,9 +41,8 @@ def run(workspace: Workspace) -> StageResult:
         scoring.check_rules(config.gate.rules, scored, workspace.config_path)
         candidate = _keep(workspace, scored)
         logged = _log_to_mlflow(workspace, candidate)
-        progress.say("looking for the baseline's evaluation")
-        baseline, note = _baseline(workspace)
-        progress.say("MLflow")
+    baseline, note = _baseline(workspace)
+    with workspace.console.progress("writing to MLflow"):
         warnings += logged()
     return StageResult(
         status="passed",
@@ -111,7 +109,7 @@ def _keep(workspace: Workspace, scored: scoring.Scored) -> ScoredModel:
     commit = workspace.commit
     return ScoredModel(
         commit=commit,
-        inputs_sha256=lineage.inputs_sha256(workspace, commit) if commit is not None and are_committed(workspace) else None,
+        inputs_sha256=lineage.inputs_sha256(workspace, commit) if commit is not None and not workspace.is_dirty else None,
         task=found.task,
         n=found.n,
         holdout_sha256=predictions.holdout_sha256(found),

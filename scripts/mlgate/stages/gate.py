@@ -147,7 +147,6 @@ def _findings(
     with workspace.console.progress("comparing") as progress:
         rows = gate_comparison.comparisons(examined, progress.say)
         slices = gate_comparison.slices(examined, progress.say)
-    gate_rules.check_directions(rules, rows, where)
     decision = gate_rules.decide(rules, rows, defined, has_baseline=baseline is not None)
     return GateFindings(
         is_open=decision.is_open,

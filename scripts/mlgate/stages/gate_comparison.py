@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mlgate.config import LOWER_IS_BETTER, Config, RuleConfig
+from mlgate.config import LOWER_IS_BETTER, Config, RuleConfig, metric_name, user_code
 from mlgate.evaluation.loading import positive_class
 from mlgate.evaluation.metrics import groups
 from mlgate.evaluation.predictions import Pairing, Predictions
@@ -46,10 +46,15 @@ class Examination:
         guards = [rule for rule in self.rules.gate.rules if rule.metric == metric and rule.margin is not None]
         return min(guards, key=lambda rule: rule.margin or 0.0, default=None)
 
+    def known(self, model: Model) -> frozenset[str]:
+        """The metrics computed here from predictions: all there are for such a model but those the user has redefined."""
+        own = {metric_name(reference) for reference in self.rules.evaluation.metrics if user_code(reference)}
+        return model.metrics - own
+
     @property
     def names(self) -> list[str]:
         """Every metric there is a row for, guarded ones first. What a rule asks for and mlgate knows is computed, reported or not."""
-        known = model_of(self.candidate, self.rules).metrics
+        known = self.known(model_of(self.candidate, self.rules))
         guarded = [rule.metric for rule in self.rules.gate.rules if rule.metric in self.metrics or rule.metric in known]
         return list(dict.fromkeys([*guarded, *self.metrics]))
 
@@ -73,7 +78,7 @@ def model_of(predicted: Predictions, rules: Config) -> Model:
 def value_of(examined: Examination, metric: str) -> float | None:
     """The candidate's value on its whole holdout, from its predictions where they say it; None where it is not defined."""
     model = model_of(examined.candidate, examined.rules)
-    if metric in model.metrics:
+    if metric in examined.known(model):
         try:
             return finite(statistics.point(metric, model))
         except UndefinedMetricError:
@@ -147,7 +152,7 @@ def _pair(examined: Examination) -> Pair | None:
 
 
 def _slice_metrics(examined: Examination, pair: Pair) -> list[str]:
-    known = pair.candidate.metrics & pair.baseline.metrics
+    known = examined.known(pair.candidate) & pair.baseline.metrics
     with_interval = [name for name in examined.names if name in known or _has_values(examined, name)]
     guarded = [name for name in with_interval if examined.margin_rule(name) is not None]
     if guarded:
@@ -167,9 +172,9 @@ def _compared(examined: Examination, name: str, pair: Pair | None, index: NDArra
     if pair is None or pairing is None:
         return None
     try:
-        if name in pair.candidate.metrics & pair.baseline.metrics:
+        if name in examined.known(pair.candidate) & pair.baseline.metrics:
             return statistics.compare(name, pair, examined.confidence, seed_of(examined.holdout_sha256, name))
-        if _has_values(examined, name) and name not in statistics.METRICS_OF_CLASSES | statistics.METRICS_OF_NUMBERS:
+        if _has_values(examined, name) and name not in examined.known(pair.candidate):
             one, other = pairing.candidate.values[name], pairing.baseline.values[name]
             if index is not None:
                 one, other = one[index], other[index]
@@ -211,7 +216,7 @@ def _uncertified(examined: Examination, name: str) -> Comparison | None:
     if candidate is None:
         return None
     baseline = None
-    if examined.baseline is not None and name not in model_of(examined.candidate, examined.rules).metrics:
+    if examined.baseline is not None and name not in examined.known(model_of(examined.candidate, examined.rules)):
         recorded = examined.baseline.metrics.get(name)
         baseline = recorded.value if recorded else None
     rule = examined.margin_rule(name)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mlgate import git
 from mlgate.evidence import FileRef, ScoredModel
-from mlgate.stages import lineage, sources
+from mlgate.stages import lineage
 from mlgate.store import Store
 from mlgate.workspace import Workspace
 
@@ -24,7 +24,7 @@ def is_due(workspace: Workspace) -> bool:
     if workspace.context.is_github:
         return workspace.context.is_default_branch
     branch = git.current_branch(workspace.root)
-    return branch is not None and branch == git.default_branch(workspace.root) and sources.are_committed(workspace)
+    return branch is not None and branch == git.default_branch(workspace.root) and not workspace.is_dirty
 
 
 def record(workspace: Workspace, model: ScoredModel, predictions: Path, store: Store) -> str | None:

@@ -25,7 +25,7 @@ class Decision:
 
 
 def check_metrics(rules: Config, known: Sequence[str], undefined: Sequence[str], where: str) -> None:
-    """Refuse rules about metrics there are not, and margins in a direction nobody stated.
+    """Refuse rules about metrics there are not.
 
     Args:
         rules: the deciding configuration.
@@ -45,14 +45,6 @@ def check_metrics(rules: Config, known: Sequence[str], undefined: Sequence[str],
             problems.append(f"{key}: no metric '{rule.metric}' in the evaluation{did_you_mean(rule.metric, known)}")
     if problems:
         raise InputError("\n".join(problems))
-
-
-def check_directions(rules: Config, rows: Sequence[Comparison], where: str) -> None:
-    """Refuse a margin on a metric of which nobody said which direction is better. Raises InputError."""
-    better = {row.metric: row.better for row in rows}
-    for index, rule in enumerate(rules.gate.rules):
-        if rule.margin is not None and better.get(rule.metric) is None:
-            raise InputError(f"{where}: gate.rules[{index}].better: expected higher or lower; mlgate does not know '{rule.metric}'")
 
 
 def decide(rules: Config, rows: Sequence[Comparison], values: dict[str, float], *, has_baseline: bool) -> Decision:

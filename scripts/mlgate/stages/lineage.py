@@ -52,7 +52,7 @@ def baseline_commit(workspace: Workspace) -> BaselineCommit:
     if context.event == "push" and default and context.ref == f"refs/heads/{default}":
         return _first_parent(root, head)
     if not context.is_github and default and git.current_branch(root) == default:
-        return BaselineCommit(head, "HEAD, beside uncommitted changes") if git.is_dirty(root) else _first_parent(root, head)
+        return BaselineCommit(head, "HEAD, beside uncommitted changes") if workspace.is_dirty else _first_parent(root, head)
     return _merge_base(root, head, context.base_ref or default, context.base_sha)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from mlgate import stages
 from mlgate.evidence import Evidence
+from mlgate.stages import report
 from mlgate.workspace import Workspace
 
 BEFORE_THE_GATE = ("check", "pull-data", "validate-data", "train", "evaluate")
@@ -32,22 +33,12 @@ def run(workspace: Workspace, shown: Callable[[Evidence[Any]], None]) -> int:
         The gate's exit code; the report's where the gate is open and the report failed.
     """
     workspace.empty_state()
-    found: list[Evidence[Any]] = []
     for stage in BEFORE_THE_GATE:
-        found.append(_run(stage, workspace, shown))
-        if found[-1].exit_code:
+        if _run(stage, workspace, shown).exit_code:
             break
-    gate, report = (_run(stage, workspace, shown) for stage in ("gate", "report"))
-    found += [gate, report]
-    workspace.console.line(summary(found))
-    return gate.exit_code or report.exit_code
-
-
-def summary(found: list[Evidence[Any]]) -> str:
-    """The report in the terminal."""
-    from mlgate.render import terminal
-
-    return terminal.summary({evidence.stage: evidence for evidence in found})
+    gate, reported = (_run(stage, workspace, shown) for stage in ("gate", "report"))
+    workspace.console.line(report.terminal_answer(workspace))
+    return gate.exit_code or reported.exit_code
 
 
 def _run(stage: str, workspace: Workspace, shown: Callable[[Evidence[Any]], None]) -> Evidence[Any]:

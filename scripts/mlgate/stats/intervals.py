@@ -111,26 +111,25 @@ def mean_interval(differences: NDArray[np.float64], confidence: float) -> Interv
     n = differences.shape[0]
     if n == 0 or not np.isfinite(differences).all():
         raise ValueError("needs at least one example, and finite values")
-    mean = float(differences.mean())
-    if n < FEWEST_FOR_MEANS:
+    with np.errstate(over="ignore"):
+        mean = float(differences.mean())
+        centred = differences - mean
+    scale = float(np.abs(centred).max())
+    if n < FEWEST_FOR_MEANS or not math.isfinite(scale):
         return Interval(mean, -math.inf, math.inf, PAIRED_T)
-    if np.ptp(differences) == 0:
+    if (differences == differences[0]).all():
         return Interval(mean, mean, mean, PAIRED_T)
-    centred = differences - mean
+    centred /= scale  # no square overflows or vanishes
     quantile, added = t_quantile(confidence, n - 1), normal_quantile(confidence) ** 2 / 2
     low, high = _distance(-centred, quantile, added), _distance(centred, quantile, added)
-    return Interval(mean, mean - low, mean + high, PAIRED_T)
+    return Interval(mean, mean - low * scale, mean + high * scale, PAIRED_T)
 
 
 def _distance(centred: NDArray[np.float64], quantile: float, added: float) -> float:
-    """From the mean to its upper bound; infinite where numbers are so far apart that their squares overflow."""
+    """From the mean to its upper bound."""
     n = centred.shape[0]
     farthest = float(centred.max())
-    with np.errstate(over="ignore"):
-        squares = float(centred @ centred) + added * farthest * farthest
-    if not math.isfinite(squares):
-        return math.inf
-    spread = math.sqrt(squares / (n - 1))
+    spread = math.sqrt((float(centred @ centred) + added * farthest * farthest) / (n - 1))
     scaled = centred / spread
     skewness = float(np.sum(scaled * scaled * scaled) + added * (farthest / spread) ** 3) / n
     return max(quantile, _hall_quantile(quantile, -skewness / math.sqrt(n))) * spread / math.sqrt(n)

@@ -255,7 +255,7 @@ class GitRefStore:
         permission = f"`contents: {aim}`"
         match trouble:
             case _Trouble.REFUSED:
-                advice = f"refused to {aim} ({reason}); on GitHub the job needs the permission {permission}, and the action the input github-token"
+                advice = f"refused to {aim} ({reason}); the job needs the permission {permission}, and the action the input github-token"
             case _Trouble.NOT_THERE:
                 advice = f"no such repository, or one that the token cannot see: it needs {permission} ({reason})"
             case _:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from dvc.repo import Repo
+
 from support import commit_files, make_repository
 
 CONFIG = """\
@@ -18,7 +19,12 @@ evaluation:
   predictions: eval/predictions.csv
   metrics: [accuracy]
 """
-FILES = {"data/train.csv": "x,y\n" + "1,0\n" * 500, "data/images/1.txt": "one", "data/images/2.txt": "two", "data/images/sub/3.txt": "three"}
+FILES = {
+    "data/train.csv": "x,y\n" + "1,0\n" * 500,
+    "data/images/1.txt": "one",
+    "data/images/2.txt": "two",
+    "data/images/sub/3.txt": "three",
+}
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 from dvc.repo import Repo
-from support import commit_files
 
 from mlgate.data.pull import Options, Pulled, fetch
 from mlgate.errors import InfrastructureError, InputError, MlgateError
+from support import commit_files
 
 from .conftest import FILES, Project
 
@@ -101,7 +101,10 @@ def test_a_folder_that_holds_targets_means_all_of_them(project: Project) -> None
 def test_files_of_git_and_of_nobody_are_described_as_they_are(project: Project) -> None:
     (project.root / "loose.csv").write_text("1")
     pulled = fetch(project.root, ["notes.csv", "loose.csv"])
-    assert [(target.data.path, target.data.tracked_by) for target in pulled.findings.targets] == [("notes.csv", "git"), ("loose.csv", "none")]
+    assert [(target.data.path, target.data.tracked_by) for target in pulled.findings.targets] == [
+        ("notes.csv", "git"),
+        ("loose.csv", "none"),
+    ]
     assert pulled.findings.remote is None
 
 
@@ -159,7 +162,9 @@ def test_a_missing_object_ends_with_one_line_that_names_the_file(project: Projec
     error = refused(project)
     assert error.exit_code == 3
     object_name = f"files/md5/{md5(name)[:2]}/{md5(name)[2:]}"
-    assert str(error) == f"{name}: missing on remote 'storage' ({project.remote}): no object {object_name}; run 'dvc push' where the data is"
+    assert (
+        str(error) == f"{name}: missing on remote 'storage' ({project.remote}): no object {object_name}; run 'dvc push' where the data is"
+    )
 
 
 def test_a_missing_listing_ends_with_one_line_that_names_the_folder(project: Project) -> None:
@@ -216,7 +221,9 @@ def test_local_changes_are_never_overwritten(project: Project) -> None:
 def test_a_target_that_does_not_exist_is_refused_with_the_nearest_name(project: Project) -> None:
     error = refused(project, ["data/trian.csv"])
     assert error.exit_code == 2
-    assert str(error) == "no data 'data/trian.csv': neither DVC nor Git tracks it, and there is no such file; did you mean 'data/train.csv'?"
+    assert (
+        str(error) == "no data 'data/trian.csv': neither DVC nor Git tracks it, and there is no such file; did you mean 'data/train.csv'?"
+    )
 
 
 def test_an_unknown_remote_is_refused_with_the_nearest_name(project: Project) -> None:
@@ -228,7 +235,9 @@ def test_without_a_remote_the_command_to_add_one_is_named(project: Project) -> N
     (project.root / ".dvc" / "config").write_text("")
     error = refused(project)
     assert error.exit_code == 2
-    assert str(error).startswith("data/train.csv, data/images: not in DVC's cache, and no default DVC remote is configured; run 'dvc remote add -d")
+    assert str(error).startswith(
+        "data/train.csv, data/images: not in DVC's cache, and no default DVC remote is configured; run 'dvc remote add -d"
+    )
 
 
 def test_a_remote_that_is_no_default_is_proposed(project: Project) -> None:
@@ -264,9 +273,9 @@ def test_outside_of_dvc_files_are_described_and_dvc_is_not_needed(tmp_path: Path
     (tmp_path / "d.csv").write_text("1")
     pulled = fetch(tmp_path, ["d.csv"])
     assert (pulled.findings.remote, origins(pulled)) == (None, {"d.csv": (0, 0)})
-    with pytest.raises(InputError, match="no data 'e.csv'"):
+    with pytest.raises(InputError, match=r"no data .e\.csv."):
         fetch(tmp_path, ["e.csv"])
-    with pytest.raises(InputError, match="is no DVC repository"):
+    with pytest.raises(InputError, match=r"is no DVC repository"):
         fetch(tmp_path, ["d.csv"], Options(remote="storage"))
 
 
@@ -280,27 +289,27 @@ def test_a_model_in_a_subfolder_names_its_data_from_there(project: Project) -> N
     assert origins(fetch(project.root / "models" / "a", ["d.csv"])) == {"d.csv": (1, 0)}
 
 
-def test_a_thousand_files_come_and_are_verified(project: Project) -> None:
+def test_hundreds_of_files_come_and_are_verified(project: Project) -> None:
     folder = project.root / "many"
     folder.mkdir()
-    for number in range(1000):
+    for number in range(200):
         (folder / str(number)).write_text(str(number))
     with Repo(str(project.root)) as repo:
         repo.add(str(folder))
         repo.push()
     shutil.rmtree(folder)
     shutil.rmtree(project.root / ".dvc" / "cache")
-    assert origins(fetch(project.root, ["many"])) == {"many": (0, 1000)}
-    damage(project.object_of(hashlib.md5(b"777").hexdigest()), alter, 0o444)
+    assert origins(fetch(project.root, ["many"])) == {"many": (0, 200)}
+    damage(project.object_of(hashlib.md5(b"177").hexdigest()), alter, 0o444)
     shutil.rmtree(folder)
     shutil.rmtree(project.root / ".dvc" / "cache")
-    assert str(refused(project, ["many"])).startswith("many/777: corrupted on remote")
+    assert str(refused(project, ["many"])).startswith("many/177: corrupted on remote")
 
 
 PIPELINE = """\
 stages:
   prepare:
-    cmd: cp data/train.csv made.csv
+    cmd: sed s/1/2/ data/train.csv > made.csv
     deps: [data/train.csv]
     outs: [made.csv]
   train:
@@ -311,8 +320,9 @@ stages:
 
 
 @pytest.fixture
-def pipeline(project: Project) -> Project:
+def pipeline(project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
     """A project whose pipeline has run as far as `prepare`, but nothing of that was pushed."""
+    monkeypatch.chdir(project.root)
     fetch(project.root, ["data/train.csv"])
     commit_files(project.root, {"dvc.yaml": PIPELINE}, "pipeline")
     with Repo(str(project.root)) as repo:
@@ -341,6 +351,17 @@ def test_an_output_that_was_pushed_is_pulled_by_file_or_by_stage(pipeline: Proje
     for name in ("made.csv", "prepare", "dvc.yaml:prepare"):
         (pipeline.root / "made.csv").unlink()
         assert list(origins(fetch(pipeline.root, [name]))) == ["made.csv"]
+
+
+def test_an_output_of_a_stage_that_changed_since_is_said_to_be_old(pipeline: Project) -> None:
+    fetch(pipeline.root, ["data/train.csv"])
+    with Repo(str(pipeline.root)) as repo:
+        repo.reproduce("prepare", force=True)
+    assert fetch(pipeline.root, ["made.csv"]).notes == []
+    (pipeline.root / "dvc.yaml").write_text(PIPELINE.replace("s/1/2/", "s/1/3/"))
+    (note,) = fetch(pipeline.root, ["made.csv"]).notes
+    assert note.startswith("made.csv: stage 'prepare' changed since it made this; set data.prepare")
+    assert fetch(pipeline.root, ["made.csv"], Options(is_made_later=True)).notes == []
 
 
 def test_an_output_whose_stage_never_ran_is_said_to_have_no_hash(pipeline: Project) -> None:
@@ -383,7 +404,7 @@ def served(project: Project) -> Iterator[_Server]:
         server.refusals = []
         thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
         thread.start()
-        url = f"http://ada:secret@127.0.0.1:{server.server_port}"
+        url = f"http://ada:hunter2@127.0.0.1:{server.server_port}"
         (project.root / ".dvc" / "config").write_text(f"[core]\n    remote = web\n['remote \"web\"']\n    url = {url}\n")
         yield server
         server.shutdown()
@@ -397,11 +418,12 @@ def test_a_web_remote_is_named_without_its_password(project: Project, served: _S
 
 
 def test_a_remote_that_fails_at_first_is_asked_again(project: Project, served: _Server) -> None:
-    served.refusals = [503, 503]
+    served.refusals = [429, 429]
     said: list[str] = []
     pulled = fetch(project.root, ["data/train.csv"], Options(wait_s=0.01), said.append)
     assert (project.root / "data" / "train.csv").read_text() == FILES["data/train.csv"]
     assert pulled.findings.attempts > 1
+    assert said[0].startswith(f"remote 'web' (http://127.0.0.1:{served.server_port}) does not answer (")
 
 
 def test_a_remote_that_refuses_access_is_not_asked_again(project: Project, served: _Server) -> None:
@@ -409,13 +431,13 @@ def test_a_remote_that_refuses_access_is_not_asked_again(project: Project, serve
     error = refused(project, ["data/train.csv"], Options(wait_s=0.01))
     assert error.exit_code == 3
     assert "refuses access" in str(error)
-    assert "secret" not in str(error)
+    assert "hunter2" not in str(error)
 
 
 def test_a_remote_that_nobody_answers_for_is_named_after_some_attempts(project: Project, served: _Server) -> None:
     served.shutdown()
     served.server_close()
-    error = refused(project, ["data/train.csv"], Options(wait_s=0.01))
+    error = refused(project, ["data/train.csv"], Options(wait_s=0.01, attempts=2))
     assert isinstance(error, InfrastructureError)
-    assert "does not answer, asked 4 times" in str(error)
-    assert "secret" not in str(error)
+    assert "does not answer, asked 2 times" in str(error)
+    assert "hunter2" not in str(error)

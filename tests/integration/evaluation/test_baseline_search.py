@@ -108,10 +108,10 @@ def test_an_object_that_is_nowhere_is_said_with_its_name(root: Path) -> None:
 
 def test_an_unreachable_remote_is_said_not_raised(root: Path) -> None:
     shutil.rmtree(root / ".dvc" / "cache")
-    dvc(root, "remote", "modify", "storage", "url", "s3://bucket/x")
+    dvc(root, "remote", "modify", "storage", "url", "http://127.0.0.1:9/x")
     found, note = find(root, head(root))
     assert found is None
-    assert "eval/predictions.csv: not in DVC's cache" in note
+    assert note.startswith("the listing of prepared: not in DVC's cache, and not to be had from a remote: ")
 
 
 def test_a_lock_that_lags_behind_its_code_is_not_believed(root: Path) -> None:
@@ -215,6 +215,28 @@ def test_a_model_in_a_subfolder_is_found_there(tmp_path: Path) -> None:
     found, note = find(inner, base)
     assert found is not None, note
     assert found.source == "dvc outputs"
+
+
+def test_a_dvc_repository_in_a_subfolder_of_git_is_found(tmp_path: Path) -> None:
+    top = make_repository(tmp_path / "mono", {"README.md": ""})
+    root = top / "model"
+    root.mkdir()
+    dvc(root, "init", "--quiet", "--subdir")
+    (root / "dvc.yaml").write_text("stages:\n  make:\n    cmd: cp in.csv p.csv\n    deps: [in.csv]\n    outs: [p.csv]\n")
+    (root / "in.csv").write_text(GOOD)
+    (root / "mlgate.yaml").write_text(minimal())
+    dvc(root, "repro", "--quiet")
+    base = commit_all(top, "model")
+    found, note = find(root, base)
+    assert found is not None, note
+    assert (found.source, found.model.n) == ("dvc outputs", 2)
+
+
+def test_a_commit_from_before_dvc_came_has_nothing_of_it(root: Path) -> None:
+    git(root, "switch", "--quiet", "--orphan", "before")
+    base = commit_files(root, {"README.md": ""}, "before")
+    git(root, "switch", "--quiet", "main")
+    assert find(root, base) == (None, "")
 
 
 # --- Git -------------------------------------------------------------------------------------------------------------

@@ -101,14 +101,6 @@ def test_a_rule_about_an_unknown_metric_is_a_mistake_with_the_nearest_name(tmp_p
     assert "gate.rules[2].metric: no metric 'latency_p95' in the evaluation; did you mean 'latency_p95_ms'?" in evidence.summary
 
 
-def test_a_margin_on_a_number_of_unknown_direction_is_a_mistake(tmp_path: Path) -> None:
-    root = project(tmp_path / "repository", CONFIG + "    - {metric: latency_ms, margin: 1}\n")
-    workspace = open_workspace(root)
-    evaluated(workspace, classified(*labels(900)), metrics={"accuracy": 0.9, "latency_ms": 3.0})
-    evidence = stages.run("gate", workspace)
-    assert (evidence.exit_code, "gate.rules[2].better: expected higher or lower" in evidence.summary) == (2, True)
-
-
 def test_a_metric_the_candidate_stopped_reporting_is_guarded_all_the_same(tmp_path: Path) -> None:
     _, found = compared(tmp_path, new_right=840, old_right=900, metrics={"f1_macro": 0.99})
     assert (found.comparisons[0].metric, found.verdict, found.is_open) == ("accuracy", "worse", False)
@@ -293,3 +285,21 @@ def test_the_gate_imports_no_heavy_library(tmp_path: Path) -> None:
     )
     finished = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
     assert finished.stdout.strip().endswith("0 []"), finished.stdout + finished.stderr
+
+
+def test_the_users_own_metric_is_compared_by_its_values_and_never_taken_for_one_of_ours(tmp_path: Path) -> None:
+    config = CONFIG.replace("metrics: [accuracy, f1_macro]", "metrics: [f1_macro, metrics/own.py:accuracy]").replace(
+        "{metric: accuracy, margin: 0.02}", "{metric: accuracy, margin: 0.02, better: higher}"
+    )
+    root = project(tmp_path / "repository", config)
+    base = gate_runs.git(root, "rev-parse", "HEAD")
+    next_commit(root, 1, branch="feature")
+    workspace = open_workspace(root)
+    old = np.random.default_rng(0).normal(5, 1, N)
+    new = old - 1 + np.random.default_rng(1).normal(0, 0.1, N)
+    candidate, baseline = (classified(*labels(900), values={"accuracy": values}) for values in (new, old))
+    evaluated(workspace, candidate, baseline, baseline_commit=base)
+    _, found = decide(workspace)
+    row = found.comparisons[0]
+    assert (row.metric, row.verdict, row.candidate) == ("accuracy", "worse", pytest.approx(new.mean()))
+    assert row.method.startswith("paired t interval")

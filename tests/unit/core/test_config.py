@@ -142,13 +142,6 @@ def test_a_wrong_value_is_named_with_its_key(old: str, new: str, line: str) -> N
     assert f"mlgate.yaml: {line}" in refusal(MINIMAL_CONFIG.replace(old, new))
 
 
-def test_a_margin_in_a_direction_nobody_stated_is_refused_at_once() -> None:
-    text = MINIMAL_CONFIG.replace("[accuracy]", "[accuracy, a.py:cost]") + "gate: {rules: [{metric: cost, margin: 1%s}]}\n"
-
-    assert refusal(text % "") == "mlgate.yaml: gate.rules[0].better: expected higher or lower; mlgate does not know 'cost'"
-    assert parsed(text % ", better: lower").gate.rules[0].better == "lower"
-
-
 def test_all_mistakes_are_told_at_once_each_on_its_line() -> None:
     lines = refusal(MINIMAL_CONFIG + "modle: x\ngate: {confidence: 2}\nreport: {plots: x}\n").splitlines()
 

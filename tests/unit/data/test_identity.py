@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 from dvc.repo import Repo
-from support import git, make_repository
 
 from mlgate.data.identity import content, differing, identify
 from mlgate.data.tracking import tracked_by
 from mlgate.errors import InputError
+from support import git, make_repository
 
 # pygtrie warns of what DVC uses of it
 pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarning")

@@ -56,6 +56,8 @@ def test_what_is_no_number_is_left_out_and_said(name: str, content: bytes) -> No
         ("m.json", b'"\xff"', "not UTF-8"),
         ("m.json", b"[" * 200_000, "not valid JSON: nested too deeply"),
         ("m.yaml", b"a: [", "not valid YAML"),
+        ("m.json", json.dumps({str(n): n for n in range(1001)}).encode(), "1,001 numbers; expected metrics, at most 1,000 a file"),
+        ("m.json", json.dumps({"a" * 201: 1}).encode(), "a key of 201 characters"),
         ("m.json", b" " * 10_000_001, "at most 10,000,000"),
     ],
 )

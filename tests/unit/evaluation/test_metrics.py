@@ -154,6 +154,14 @@ def test_slices_are_computed_apart_and_say_where_a_metric_is_not_defined() -> No
     assert warnings == ["roc_auc is not defined on 1 slice of 'writer' (cat): only one class occurs"]
 
 
+@pytest.mark.parametrize("n", [1, 2, 3, 5, 30])
+def test_no_size_of_a_slice_makes_scikit_learn_warn(n: int) -> None:
+    for k in (2, 10):
+        metrics.values(PLAIN, classified(n, k))
+    metrics.values(("precision_binary", "recall_binary", "f1_binary"), classified(n, 2))
+    metrics.values(REGRESSION_METRICS, regressed(n))
+
+
 def test_importing_the_metrics_imports_neither_scikit_learn_nor_pandas() -> None:
     program = (
         "import sys, mlgate.evaluation.scoring, mlgate.evaluation.loading; print({'sklearn', 'pandas', 'scipy', 'dvc'} & set(sys.modules))"

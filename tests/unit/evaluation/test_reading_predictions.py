@@ -265,6 +265,11 @@ def test_a_slice_of_free_text_is_refused(tmp_path: Path) -> None:
     assert "no column 'writers' (evaluation.slices); did you mean 'writer'?" in said(path, slices=["writers"])
 
 
+def test_labels_are_short(tmp_path: Path) -> None:
+    path = save(tmp_path, {"id": [1], "y": ["a" * 201], "y_pred": ["a"]}, "parquet")
+    assert "column 'y': a value of 201 characters; expected labels, at most 200" in said(path)
+
+
 def test_a_slice_may_lack_values_and_be_of_any_type(tmp_path: Path) -> None:
     table = {"id": [1, 2, 3], "y": [0, 1, 0], "y_pred": [0, 1, 0], "age": [30.0, None, 30.5]}
     assert loaded(save(tmp_path, table, "parquet"), slices=["age"]).slices["age"].tolist() == ["30", "(missing)", "30.5"]

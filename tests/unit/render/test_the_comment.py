@@ -190,6 +190,18 @@ def test_reuse_is_said() -> None:
     assert "- Reused from an earlier run: `prepare`" in comment(better())
 
 
+def test_a_dirty_tree_is_said_unless_training_itself_made_it_so() -> None:
+    def dirtied(*names: str) -> str:
+        evidences = better()
+        for name in names:
+            evidence = evidences[name]
+            evidences[name] = evidence.model_copy(update={"subject": evidence.subject.model_copy(update={"is_dirty": True})})
+        return comment(evidences)
+
+    assert "uncommitted changes" in dirtied("check", "train")
+    assert "uncommitted changes" not in dirtied("train", "evaluate", "gate")
+
+
 def test_how_to_reproduce_names_commit_folder_and_configuration() -> None:
     built = view.build(
         better(), model="digits", report=ReportConfig(), context=PULL_REQUEST, directory="models/my digits", config_path="gate.yaml"

@@ -143,8 +143,13 @@ def test_a_mean_of_few_examples_says_nothing_and_of_equal_ones_is_certain() -> N
     assert (equal.low, equal.high) == (0, 0)
 
 
-def test_numbers_too_far_apart_to_square_say_nothing() -> None:
-    found = mean_interval(np.array([1e200, -1e200, 3.0] * 20), 0.95)
+def test_very_large_and_very_small_numbers_are_no_trouble() -> None:
+    sample = np.random.default_rng(0).exponential(size=60)
+    usual = mean_interval(sample, 0.95)
+    for factor in (1e250, 1e-250):
+        found = mean_interval(sample * factor, 0.95)
+        assert (found.low / factor, found.high / factor) == (pytest.approx(usual.low), pytest.approx(usual.high))
+    found = mean_interval(np.array([1e308] * 60 + [-1e308] * 2), 0.95)
     assert (found.low, found.high) == (-math.inf, math.inf)
 
 

@@ -16,4 +16,4 @@ if (input("fetch-depth") === "0") {
   git("fetch", "--quiet", `--depth=${input("fetch-depth")}`, "origin", wanted);
 }
 git("checkout", "--quiet", "--force", "--detach", "FETCH_HEAD");
-git("log", "-1", "--oneline");
+git("--no-pager", "log", "-1", "--oneline");

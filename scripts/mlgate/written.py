@@ -1,30 +1,34 @@
-"""Whether what was trained is what the commit says: the tracked files that training reads, not those that it writes."""
+"""Which tracked files a training writes itself: dvc.lock, outputs, metric files. A change of these alone leaves a checkout clean."""
 
 from __future__ import annotations
 
 import posixpath
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import yaml
 
 from mlgate import git
-from mlgate.workspace import Workspace
 
 
-def are_committed(workspace: Workspace) -> bool:
-    """Whether the working tree is the commit's, aside from what a training writes into it: dvc.lock, outputs and metric files."""
-    root = workspace.root
+def is_all_that_changed(root: Path, names: Iterable[str]) -> bool:
+    """Whether the working tree is the commit's, aside from what a training writes into it.
+
+    Args:
+        root: the working directory, inside a Git repository.
+        names: files a training writes, relative to `root`; dvc.lock and the outputs it records are known.
+    """
     top = git.require_repository(root)
     changed = git.try_text(top, "diff", "--name-only", "-z", "HEAD")
     if changed is None:
         return False
     folder = root.relative_to(top).as_posix()
-    evaluation = workspace.config.evaluation
-    written = {posixpath.normpath(f"{folder}/{name}") for name in (evaluation.predictions, *evaluation.metrics_files)}
-    for name in (names := [name for name in changed.split("\0") if name]):
+    written = {posixpath.normpath(f"{folder}/{name}") for name in names}
+    for name in (changed_names := [name for name in changed.split("\0") if name]):
         if posixpath.basename(name) == "dvc.lock" and (top / name).is_file():
             written |= {name, *_outputs((top / name).read_bytes(), posixpath.dirname(name))}
-    return all(name in written or any(name.startswith(f"{path}/") for path in written) for name in names)
+    return all(name in written or any(name.startswith(f"{path}/") for path in written) for name in changed_names)
 
 
 def _outputs(lock: bytes, folder: str) -> set[str]:
