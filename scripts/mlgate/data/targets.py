@@ -34,7 +34,8 @@ class Target:
         if not self.is_stage_output:
             return False
         stage = self.dvc.stage
-        return bool(stage.changed_stage() or stage.changed_deps(allow_missing=True))
+        statuses = [dependency.status() for dependency in stage.deps]  # what was not pulled counts as `deleted`
+        return bool(stage.changed_stage() or any(status and "deleted" not in status.values() for status in statuses))
 
     @property
     def stage(self) -> str:
