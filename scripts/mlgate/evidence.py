@@ -268,7 +268,7 @@ class BaselineRef(Record):
     shared_examples: int
     """Examples both were scored on with equal labels; all comparisons are on these."""
     shared_share: float
-    """Of the candidate's holdout, in [0, 1]."""
+    """Of the examples of either holdout, in [0, 1]; below 1 the holdout changed."""
 
 
 class Comparison(Record):

@@ -49,7 +49,8 @@ class Run:
     output: str
 
     def results(self) -> dict[str, str]:
-        return {name: job.result for name, job in self.jobs.items()}
+        """By job; a job of which nothing ran is none."""
+        return {name: job.result for name, job in self.jobs.items() if job.steps or job.result != "not started"}
 
 
 @dataclass(frozen=True)

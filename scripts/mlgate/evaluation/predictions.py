@@ -117,7 +117,7 @@ class Pairing:
     shared_examples: int
     """Those of them with equal targets: the rows of `candidate` and `baseline` here."""
     shared_share: float
-    """Of the candidate's holdout, in [0, 1]."""
+    """Of the examples of either holdout, in [0, 1]: an example that only one of them has, or labels otherwise, lowers it."""
 
 
 def pair(candidate: Predictions, baseline: Predictions) -> Pairing:
@@ -133,6 +133,7 @@ def pair(candidate: Predictions, baseline: Predictions) -> Pairing:
         raise InputError(
             f"the candidate's predictions are of a {candidate.task}, the baseline's of a {baseline.task}; they cannot be compared"
         )
+    candidate_n, baseline_n = candidate.n, baseline.n
     if candidate.classes is not None and baseline.classes is not None:
         union = sorted_classes((*candidate.classes, *baseline.classes))
         candidate, baseline = candidate.over(union), baseline.over(union)
@@ -150,7 +151,7 @@ def pair(candidate: Predictions, baseline: Predictions) -> Pairing:
         baseline=baseline.take(theirs[same]),
         common_ids=len(mine),
         shared_examples=shared,
-        shared_share=shared / candidate.n if candidate.n else 0.0,
+        shared_share=shared / (candidate_n + baseline_n - len(mine)) if len(mine) else 0.0,
     )
 
 

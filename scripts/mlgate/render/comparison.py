@@ -211,4 +211,4 @@ def _shared(baseline: BaselineRef) -> str:
     examples = numbers.count(baseline.shared_examples, "example")
     if baseline.shared_share >= 1:
         return f"all {examples} of the holdout"
-    return f"{examples}, {numbers.share(baseline.shared_share)} of the holdout: the rest has no equal in the baseline’s"
+    return f"{examples}, {numbers.share(baseline.shared_share)} of both holdouts: the rest has no equal on the other side"

@@ -84,7 +84,7 @@ def _closed_before(workspace: Workspace, environ: Mapping[str, str]) -> StageRes
 def _what_did_not_happen(stage: str, found: Mapping[str, Evidence[Any] | None], summary: str) -> str:
     line = summary.splitlines()[0] if summary else f"{stage} failed"
     if stage in _BEFORE_TRAINING and (found["train"] is None or found["train"].status == "skipped"):
-        return f"Nothing was trained: {line}"
+        return f"Nothing was trained: {line.removesuffix(' Nothing was trained.')}"
     return f"Nothing was compared: {line}"
 
 

@@ -139,9 +139,9 @@ def _headline(
         thresholds = [result for result in results if not result.is_warning]
         kept = "; ".join(_why(result) for result in thresholds[:_MOST_REASONS])
         return f"first model: nothing to compare with{'; ' + kept if kept else ''}"
-    worst_row = next((row for row in guarded if row.verdict == verdict), None)
-    if worst_row is not None:
-        return sentence(worst_row, rules.gate.confidence)
+    if guarded:  # the worst first: it is what the verdict says
+        ordered = sorted(guarded, key=lambda row: row.verdict != verdict)
+        return "; ".join(sentence(row, rules.gate.confidence) for row in ordered[:_MOST_REASONS])
     return "; ".join(_why(result) for result in results[:_MOST_REASONS])
 
 

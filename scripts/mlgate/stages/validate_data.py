@@ -6,14 +6,13 @@ import os
 import re
 from pathlib import Path
 
-from mlgate import evidence as records
-from mlgate import process
 from mlgate.config import user_code
 from mlgate.contracts import contract, wording
 from mlgate.contracts.contract import Checked
 from mlgate.data import cache
 from mlgate.data.identity import identify
 from mlgate.evidence import Annotation, CommandRun, ContractFindings, DataRef, ValidationFindings
+from mlgate.stages import commands
 from mlgate.stages.pull_data import named_data
 from mlgate.workspace import StageResult, Workspace
 
@@ -50,28 +49,13 @@ def run(workspace: Workspace) -> StageResult:
 
 def _prepared(workspace: Workspace) -> CommandRun | None:
     command = workspace.config.data.prepare
-    if command is None:
-        return None
-    workspace.prepare_state()
-    log = workspace.files / "validate-data" / "prepare.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
-    outcome = process.run_command(command, root=workspace.root, log=log)
-    return CommandRun(
-        command=command,
-        exit_code=outcome.exit_code,
-        is_timed_out=outcome.is_timed_out,
-        duration_s=outcome.duration_s,
-        log=records.file_ref(log, workspace.state) if log.is_file() else None,
-        tail=outcome.tail,
-    )
+    return None if command is None else commands.run(workspace, command, "validate-data/prepare.log")
 
 
 def _not_prepared(prepare: CommandRun) -> StageResult:
-    lines = [line for line in prepare.tail.splitlines() if line.strip()]
-    said = f": {lines[-1].strip()[:300]}" if lines else ""
     return StageResult(
         status="failed",
-        summary=f"data.prepare '{prepare.command}' ended with exit code {prepare.exit_code}{said}. Nothing was trained.",
+        summary=f"data.prepare: {commands.failure(prepare)}. Nothing was trained.",
         findings=ValidationFindings(prepare=prepare, contracts=[], validated=[]),
         files=[prepare.log] if prepare.log is not None else [],
     )

@@ -22,6 +22,8 @@ _MAX_DEPTH = 50
 _MAX_TEXT = 20_000
 _MAX_OVERRIDE = 2_000
 _PLAIN = re.compile(r"^(?!-)[\w .,:/@%+=-]*\Z")
+# GitHub's form has fields of one line only: there `;` stands between assignments.
+_ASSIGNMENTS = re.compile(r"\r?\n|;(?=\s*[\w./:-]+\s*=)")
 _NULL = re.compile(r"^(?:~|null|Null|NULL)$")
 
 
@@ -87,7 +89,7 @@ def parse(content: bytes, path: str) -> dict[str, Any]:
 
 
 def overrides(text: str, root: Path, paths: Sequence[str]) -> list[Override]:
-    """What `key=value` lines ask for, each checked against the files.
+    """What `key=value` lines ask for, each checked against the files. On one line, `;` separates them.
 
     Empty lines and lines that begin with `#` are passed over. A value is YAML, as in the file. `file:key=value` says which file is
     meant, where more than one has the key. Nothing here or later is run by a shell, and nothing in a value is expanded.
@@ -100,7 +102,7 @@ def overrides(text: str, root: Path, paths: Sequence[str]) -> list[Override]:
     Raises:
         InputError: a line is no assignment, its key is in no file, or its value is of another kind than the one there.
     """
-    lines = [(number, line.strip()) for number, line in enumerate(text.splitlines(), 1)]
+    lines = [(number, line.strip()) for number, line in enumerate(_ASSIGNMENTS.split(text), 1)]
     lines = [(number, line) for number, line in lines if line and not line.startswith("#")]
     if lines and not paths:
         raise InputError("MLGATE_PARAMS: there is nothing to override; name the parameter files in train.params")

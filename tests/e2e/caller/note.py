@@ -8,6 +8,7 @@ from pathlib import Path
 
 
 def leave(who: str) -> None:
+    print(f"{who}: the secret is {os.environ.get('DATA_SECRET')}")
     folder = os.environ.get("E2E_NOTES")
     if folder:
         note = {"who": who, "job": os.environ.get("GITHUB_JOB"), "environ": dict(os.environ)}

@@ -176,7 +176,7 @@ def test_a_failing_prepare_is_named_with_its_last_line(project: Project) -> None
     contract(project, 'data: {prepare: "echo all is lost; exit 7", contracts: [{data: made.csv, schema: contracts/train.yaml}]}\n')
     evidence = run(project.root, "validate-data")
     assert (evidence.status, evidence.exit_code) == ("failed", 1)
-    assert evidence.summary == "data.prepare 'echo all is lost; exit 7' ended with exit code 7: all is lost. Nothing was trained."
+    assert evidence.summary == "data.prepare: 'echo all is lost; exit 7' failed (exit 7): all is lost. Nothing was trained."
 
 
 def test_without_contracts_it_passes_and_says_so(project: Project) -> None:

@@ -140,6 +140,18 @@ def test_models_are_compared_on_the_examples_they_share_and_the_share_is_said(tm
     assert "800 of 1,000" in found.headline
 
 
+def test_a_pull_request_that_drops_examples_from_the_holdout_does_not_do_so_unnoticed(tmp_path: Path) -> None:
+    root = project(tmp_path / "repository")
+    base = gate_runs.git(root, "rev-parse", "HEAD")
+    next_commit(root, 1, branch="feature")
+    workspace = open_workspace(root)
+    target, new = labels(900)
+    evaluated(workspace, classified(target[:500], new[:500]), classified(target, new), baseline_commit=base)
+    _, found = decide(workspace)
+    assert (found.baseline.shared_examples, found.baseline.shared_share) == (500, 0.5)
+    assert "500 of 1,000" in found.headline
+
+
 def test_holdouts_with_nothing_in_common_are_a_mistake(tmp_path: Path) -> None:
     root = project(tmp_path / "repository")
     base = gate_runs.git(root, "rev-parse", "HEAD")

@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from mlgate import config
+from mlgate.contracts import contract
 from mlgate.errors import InputError
 from mlgate.stages import init
 from support import commit_files, git, make_repository
@@ -49,16 +50,14 @@ def test_the_proposal_is_what_a_person_would_have_written(repository):
 
 
 def test_the_inferred_contract_holds_for_the_data_it_came_from_and_not_for_others(repository):
-    from mlgate.contracts import check
-
     init.run(repository, "mlgate.yaml")
     data = repository / "data/train.parquet"
-    findings = check.check(repository, "data/train.parquet", "contracts/train.yaml", examples=False)
+    findings = contract.check(repository, "data/train.parquet", "contracts/train.yaml", is_showing_values=False).findings
     assert findings.is_passed
     table = pd.read_parquet(data)
     table.loc[3, "digit"] = 12
     table.to_parquet(data, index=False)
-    broken = check.check(repository, "data/train.parquet", "contracts/train.yaml", examples=False).broken
+    broken = contract.check(repository, "data/train.parquet", "contracts/train.yaml", is_showing_values=False).findings.broken
     assert [(rule.column, rule.row_numbers) for rule in broken] == [("digit", [3])]
 
 

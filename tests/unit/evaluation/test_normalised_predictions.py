@@ -113,7 +113,7 @@ def test_pairing_keeps_exactly_the_common_ids_with_equal_targets(one: Prediction
         assert pairing.candidate.classes == pairing.baseline.classes
     assert pairing.common_ids == len(common)
     assert pairing.shared_examples == pairing.candidate.n == pairing.baseline.n
-    assert pairing.shared_share == pairing.shared_examples / one.n
+    assert pairing.shared_share == (pairing.shared_examples / len(mine.keys() | theirs.keys()) if common else 0)
     targets = [side.target_labels.tolist() for side in (pairing.candidate, pairing.baseline)]
     assert targets[0] == (targets[1] if one.task == "classification" else pytest.approx(targets[1], rel=1e-6, abs=0))
 
