@@ -89,7 +89,7 @@ class StartedRun:
 
 
 _idle: dict[str, Recorder] = {}
-"""Recorders by the run they wrote last: the evaluation that follows in the same process need not import MLflow again."""
+"""Recorders by the run they wrote last or will write to: the evaluation that follows need not wait for MLflow's import."""
 
 
 def start(
@@ -106,6 +106,12 @@ def start(
         tags=dict(tags),
     )
     return StartedRun(tracking, experiment, recorder, started)
+
+
+def expect(run_id: str) -> None:
+    """Have a recorder ready for a run that is about to be written to: it imports MLflow meanwhile."""
+    if run_id not in _idle:
+        _idle[run_id] = Recorder(Path.cwd())
 
 
 def log_evaluation(

@@ -13,7 +13,7 @@ from mlgate import git
 from mlgate.errors import InfrastructureError, InputError
 from mlgate.evaluation import loading, metric_files, predictions, scoring
 from mlgate.evaluation.predictions import Predictions
-from mlgate.evidence import STAGES, CarriedBaseline, EvaluateFindings, FileRef, MetricValue, ScoredModel, TrainFindings, file_ref
+from mlgate.evidence import STAGES, CarriedBaseline, EvaluateFindings, FileRef, MetricValue, MlflowRun, ScoredModel, TrainFindings, file_ref
 from mlgate.stages import baseline_search, lineage
 from mlgate.workspace import StageResult, Workspace
 
@@ -30,6 +30,10 @@ def run(workspace: Workspace) -> StageResult:
     if halted := _halted(workspace):
         return StageResult(status="skipped", summary=f"not evaluated: {halted}")
     config = workspace.config
+    if tracked := _tracked_run(workspace):
+        from mlgate.registry import runs
+
+        runs.expect(tracked.run_id)
     with workspace.console.progress("evaluate") as progress:
         warnings = _stale(workspace)
         found = loading.load(workspace.root / config.evaluation.predictions, config.evaluation, config.evaluation.predictions)
@@ -134,21 +138,27 @@ def _baseline(workspace: Workspace) -> tuple[CarriedBaseline | None, str]:
     return baseline_search.carry(workspace, base.commit, workspace.state)
 
 
+def _tracked_run(workspace: Workspace) -> MlflowRun | None:
+    """The training's run in MLflow."""
+    train = workspace.evidence("train")
+    return train.findings.mlflow if train is not None and isinstance(train.findings, TrainFindings) else None
+
+
 def _log_to_mlflow(workspace: Workspace, candidate: ScoredModel) -> Callable[[], list[str]]:
     """Begin to log the metrics to the training's run; a process of its own does it while we go on.
 
     Returns:
         What waits for it. It returns a warning where nobody asked for MLflow and it failed; raises InfrastructureError where somebody did.
     """
-    train = workspace.evidence("train")
-    if train is None or not isinstance(train.findings, TrainFindings) or train.findings.mlflow is None:
+    tracked = _tracked_run(workspace)
+    if tracked is None:
         return list
     from mlgate.registry import runs, tracking
 
     place = tracking.resolve(workspace.config.mlflow.tracking_uri, os.environ, workspace.root)
     metrics = {metric.name: metric.value for metric in candidate.metrics}
     files = [path for stage in STAGES if (path := workspace.evidence_path(stage)).is_file()]
-    pending = runs.log_evaluation(place.uri, train.findings.mlflow.run_id, metrics, [*files, workspace.state / candidate.predictions.path])
+    pending = runs.log_evaluation(place.uri, tracked.run_id, metrics, [*files, workspace.state / candidate.predictions.path])
 
     def wait() -> list[str]:
         try:
