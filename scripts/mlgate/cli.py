@@ -156,8 +156,8 @@ def _show(evidence: Evidence[Any], workspace: Workspace) -> None:
     """The line a user reads, the annotations GitHub shows, and the outputs a workflow reads."""
     from mlgate.console import plain, workflow_command
 
-    for line in evidence.summary.splitlines() or [""]:
-        print(f"{MARKS[evidence.status]} {plain(line)}", flush=True)
+    first, *more = evidence.summary.splitlines() or [""]
+    print("\n".join([f"{MARKS[evidence.status]} {plain(first)}", *(f"  {plain(line)}" for line in more)]), flush=True)
     if workspace.context.is_github:
         for annotation in evidence.annotations[:10]:  # GitHub keeps ten of each type a step
             print(

@@ -317,6 +317,8 @@ def load(path: Path, shown_as: str | None = None) -> Config:
         text = path.read_bytes()
     except FileNotFoundError:
         raise InputError(f"{name}: no such file; write one, or let 'mlgate init' propose it") from None
+    except IsADirectoryError:
+        raise InputError(f"{name}: expected a file, found a folder; name the configuration itself in --config") from None
     except OSError as error:
         raise InputError(f"{name}: cannot be read: {error.strerror}") from None
     return parse(text, name)

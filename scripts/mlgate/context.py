@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,6 +35,8 @@ class RunContext:
     api_url: str = "https://api.github.com"
     server_url: str = "https://github.com"
     token: str | None = field(default=None, repr=False)
+    github_patience_s: float = 90.0
+    """How long all waiting for GitHub of one stage together may take."""
 
     @property
     def is_github(self) -> bool:
@@ -59,7 +62,7 @@ def from_environment(environ: Mapping[str, str]) -> RunContext:
     """The context of this process; `local` where GITHUB_ACTIONS is not set.
 
     Raises:
-        InputError: the event file is absent or no JSON object.
+        InputError: the event file is absent or no JSON object, or a number is none.
     """
     if environ.get("GITHUB_ACTIONS") != "true" or not environ.get("GITHUB_REPOSITORY"):
         return RunContext()
@@ -84,6 +87,7 @@ def from_environment(environ: Mapping[str, str]) -> RunContext:
         api_url=environ.get("GITHUB_API_URL", RunContext.api_url),
         server_url=environ.get("GITHUB_SERVER_URL", RunContext.server_url),
         token=environ.get("MLGATE_GITHUB_TOKEN") or None,
+        github_patience_s=_seconds(environ.get("MLGATE_GITHUB_PATIENCE_S"), "MLGATE_GITHUB_PATIENCE_S", RunContext.github_patience_s),
     )
 
 
@@ -114,3 +118,15 @@ def _integer(value: object, name: str) -> int | None:
         return int(str(value))
     except ValueError:
         raise InputError(f"{name}: expected a whole number, got '{str(value)[:40]}'") from None
+
+
+def _seconds(text: str | None, name: str, default: float) -> float:
+    if not text:
+        return default
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not (math.isfinite(seconds) and seconds >= 0):
+        raise InputError(f"{name}: expected seconds as a number from 0, got '{text[:40]}'")
+    return seconds

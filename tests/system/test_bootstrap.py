@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from e2e.caller import Caller
 from support import MINIMAL_CONFIG, make_repository
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -45,13 +46,29 @@ def test_installs_only_what_a_stage_needs_and_then_is_fast(home: Path, repositor
     environment = next(
         path for path in (home / ".cache/mlgate").iterdir() if (path / "pyvenv.cfg").exists() and not path.name.endswith(".uv")
     )
-    installed = {path.name.partition("-")[0] for path in environment.glob("lib/python3*/site-packages/*.dist-info")}
-    assert {"pydantic", "numpy", "scipy"} <= installed
+    installed = {path.name.partition("-")[0].lower() for path in environment.glob("lib/python3*/site-packages/*.dist-info")}
+    assert {"pydantic", "numpy", "pygithub"} <= installed
     assert not {"dvc", "mlflow_skinny", "pandas", "ruff", "pytest", "mlgate"} & installed
     started = time.perf_counter()
     again = mlgate("setup", cwd=repository, HOME=str(home), MLGATE_STAGES="gate")
     assert (again.returncode, again.stderr) == (0, "")
     assert time.perf_counter() - started < 3
+
+
+def test_every_stage_runs_with_nothing_but_what_it_installs(home: Path, tmp_path: Path) -> None:
+    """Each in an environment of its own, so that no stage lives on what another one brought."""
+    model = Caller.make(tmp_path, {}).clone
+    plain = tmp_path / "bin"
+    plain.mkdir()
+    (plain / "python").symlink_to(Path(sys.executable).resolve())
+    said = {}
+    for stage in ("check", "pull-data", "validate-data", "train", "evaluate", "gate", "report"):
+        environ = {"HOME": str(home), "PATH": f"{plain}:{os.environ['PATH']}", "MLGATE_ENVIRONMENT": str(tmp_path / "environments" / stage)}
+        finished = mlgate(stage, cwd=model, **environ)
+        assert finished.returncode == 0, f"{stage}: {finished.stdout}{finished.stderr}"
+        said[stage] = finished.stdout
+    assert "gate open" in said["gate"]
+    assert (model / ".mlgate/toy/report.html").is_file()
 
 
 def test_processes_that_start_together_wait_for_one_another(home: Path, repository: Path) -> None:

@@ -79,7 +79,7 @@ class Api:
 
     base_url: str
     token: str = field(repr=False)
-    patience_s: float = 90.0
+    patience_s: float
     timeout_s: int = 15
     is_fork: bool = False
     sleep: Callable[[float], None] = time.sleep

@@ -64,6 +64,7 @@ class _Repository(BaseModel):
 class _Run(BaseModel):
     id: int
     head_sha: str
+    event: str
     head_repository: _Repository | None = None
 
 
@@ -89,7 +90,7 @@ class Forge:
         context: the run; its token is used.
         author: login that the token comments as, where it is a GitHub App's own (`my-app[bot]`); that of GITHUB_TOKEN and of a personal
             token is found out.
-        patience_s: how long all waiting for GitHub together may take.
+        patience_s: how long all waiting for GitHub together may take; left out, as the context has it.
         timeout_s: how long one answer may take.
         sleep: how to wait.
 
@@ -102,7 +103,7 @@ class Forge:
         context: RunContext,
         *,
         author: str | None = None,
-        patience_s: float = 90.0,
+        patience_s: float | None = None,
         timeout_s: int = 15,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
@@ -113,6 +114,7 @@ class Forge:
         self._context = context
         self._repository = f"/repos/{context.repository}"
         self._author = author
+        patience_s = context.github_patience_s if patience_s is None else patience_s
         self._api = Api(context.api_url, context.token, patience_s, timeout_s, context.is_fork, sleep)
 
     # ---- the comment
@@ -215,7 +217,8 @@ class Forge:
     def find_run_artifact(self, commit: str, name_prefix: str, max_bytes: int = MAX_ARCHIVE_BYTES) -> RunArtifact | None:
         """The newest artifact of a run of that commit whose name begins with the prefix; None where there is none any more.
 
-        Runs of a fork's branch do not count: whoever opens a pull request decides what they leave.
+        Only runs of a push or a merge queue count: whoever opens a pull request decides what its runs leave, and a dispatched run of
+        the same commit may have trained with other parameters.
 
         Raises:
             InputError: the artifact is larger than `max_bytes`.
@@ -227,7 +230,8 @@ class Forge:
             if looked_at == MAX_RUNS:
                 return None
             is_ours = run.head_repository is not None and run.head_repository.full_name.lower() == str(self._context.repository).lower()
-            if run.head_sha == commit and is_ours and (found := self._artifact_of(run, name_prefix, max_bytes)) is not None:
+            is_plain = run.event in ("push", "merge_group")
+            if run.head_sha == commit and is_ours and is_plain and (found := self._artifact_of(run, name_prefix, max_bytes)) is not None:
                 return found
         return None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 
 from mlgate import evidence as records
@@ -9,6 +10,7 @@ from mlgate import process
 from mlgate.console import plain
 from mlgate.errors import InfrastructureError
 from mlgate.evidence import CommandRun
+from mlgate.stages import secret_env
 from mlgate.workspace import Workspace
 
 
@@ -27,7 +29,10 @@ def run(workspace: Workspace, command: str, log: str, timeout_s: float | None = 
     workspace.prepare_state()
     path = workspace.files / log
     print(f"$ {plain(command)}", flush=True)
-    outcome = process.run_command(command, root=workspace.root, log=path, timeout_s=timeout_s)
+    try:
+        outcome = process.run_command(command, root=workspace.root, log=path, timeout_s=timeout_s)
+    finally:
+        secret_env.hide_in(path, os.environ)
     if outcome.interrupted_by:
         raise CommandInterruptedError(f"interrupted by {outcome.interrupted_by}: '{short(command)}' was ended")
     return CommandRun(
@@ -36,7 +41,7 @@ def run(workspace: Workspace, command: str, log: str, timeout_s: float | None = 
         is_timed_out=outcome.is_timed_out,
         duration_s=outcome.duration_s,
         log=records.file_ref(path, workspace.state),
-        tail=outcome.tail,
+        tail=secret_env.hidden(outcome.tail, os.environ),
     )
 
 

@@ -83,7 +83,7 @@ def _of_commit(
     workspace: Workspace, kind: Literal["base", "champion"], at: BaselineCommit, rules: Config, evaluated: EvaluateFindings, store: Store
 ) -> Baseline | None:
     if at.commit is None:
-        if store.names("evaluations/"):
+        if _has_others(workspace, store):
             raise InputError(f"baseline: no commit to compare with ({at.how}), though evaluations of this model are recorded")
         return None
     commit = at.commit
@@ -97,13 +97,18 @@ def _of_commit(
         if (found := source()) is not None:
             model, predicted, name = found
             return Baseline(kind, commit, at.how, name, predicted, {metric.name: metric for metric in model.metrics})
-    if kind == "base" and not store.names("evaluations/") and not _has_outputs(workspace, commit, rules):
+    if kind == "base" and not _has_others(workspace, store) and not _has_outputs(workspace, commit, rules):
         return None
     note = f" ({evaluated.baseline_note})" if evaluated.baseline_note else ""
     raise InfrastructureError(
         f"baseline {commit[:12]}: its evaluation is not to be had{note}; run the workflow on that commit of the default branch, "
         "'dvc push' its outputs, or set gate.rebuild_baseline: true"
     )
+
+
+def _has_others(workspace: Workspace, store: Store) -> bool:
+    """Whether another commit's evaluation was ever recorded; the candidate's own is there when its run is repeated."""
+    return any(name != f"evaluations/{workspace.commit}.json" for name in store.names("evaluations/"))
 
 
 def _has_outputs(workspace: Workspace, commit: str, rules: Config) -> bool:

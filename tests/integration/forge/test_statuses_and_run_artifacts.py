@@ -96,8 +96,15 @@ def test_one_that_is_deleted_while_it_is_fetched_does_not_count(github: StandIn)
     assert forge(github).find_run_artifact(BASE, "mlgate-digits-") is None
 
 
+@pytest.mark.parametrize("event", ["pull_request", "workflow_dispatch"])
+def test_a_run_that_may_have_trained_otherwise_is_no_baseline(github: StandIn, event: str) -> None:
+    run = github.add_run(BASE, event=event)
+    github.add_run_artifact(BASE, "mlgate-digits-train-1", {"x": b"other parameters"}, run=run)
+    assert forge(github).find_run_artifact(BASE, "mlgate-digits-") is None
+
+
 def test_what_a_forks_run_left_is_never_taken(github: StandIn) -> None:
-    run = github.add_run(BASE, event="pull_request", head_repository="mallory/models")
+    run = github.add_run(BASE, event="push", head_repository="mallory/models")
     github.add_run_artifact(BASE, "mlgate-digits-train-1", {"x": b"forged"}, run=run)
     assert forge(github).find_run_artifact(BASE, "mlgate-digits-") is None
 
