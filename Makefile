@@ -6,6 +6,10 @@ UV_VERSION := 0.13.9
 UV := .build/uv-$(UV_VERSION)/bin/uv
 RUN := .venv/bin
 export UV_PYTHON_DOWNLOADS := never
+# Behind a company's proxy the machine knows the certificates, not uv.
+export UV_SYSTEM_CERTS := true
+# Compiled once at installation, not at every import where PYTHONDONTWRITEBYTECODE is set.
+export UV_COMPILE_BYTECODE := true
 export DVC_NO_ANALYTICS := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 # The suites run beside one another on as many workers as there are cores.

@@ -9,13 +9,16 @@ from pathlib import Path
 from mlgate.errors import InputError
 
 MAX_FILE_BYTES = 2_000_000_000
+# What the job `verdict` decides and says. Jobs that run code of the pull request have no word in it.
+_OF_THE_VERDICT = frozenset({"evidence/gate.json", "evidence/report.json"})
 
 
 def collect(downloaded: Path, state: Path, model: str, attempt: int) -> list[str]:
     """Merge the artifacts `mlgate-<model>-<job>-<attempt>` below `downloaded` into the state folder.
 
     Of each job the newest attempt not above `attempt` is taken: a re-run of failed jobs uses what the jobs that passed left the
-    first time. Only plain files below `evidence/` and `files/` are taken, and none replaces a file that this job has already.
+    first time. Only plain files below `evidence/` and `files/` are taken, none replaces a file that this job has already, and evidence
+    of the gate and the report is left where it is.
 
     Args:
         downloaded: folder with one folder an artifact, named like it, or with the content of the only one; may be absent.
@@ -51,7 +54,7 @@ def _take(source: Path, folder: Path, state: Path) -> None:
     name = source.relative_to(folder)
     if source.is_symlink() or not (source.is_file() or source.is_dir()):
         raise InputError(f"{folder.name}: {name.as_posix()} is no plain file; such an artifact is refused")
-    if source.is_dir():
+    if source.is_dir() or "/".join(name.parts[:2]).lower() in _OF_THE_VERDICT:
         return
     if source.stat().st_size > MAX_FILE_BYTES:
         raise InputError(f"{folder.name}: {name.as_posix()} is larger than {MAX_FILE_BYTES:,} bytes; such an artifact is refused")

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from mlgate.evidence import Evidence
     from mlgate.workspace import Workspace
 
+# Spelled out again: `evidence.STAGES` would bring pydantic, whose import takes longer than all of `--help`.
 STAGE_HELP = {
     "check": "run your own tests",
     "pull-data": "pull the data with DVC and verify every file",

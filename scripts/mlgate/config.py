@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import re
-import types
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Any, Literal, Self, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Self
 
-import yaml
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -23,7 +20,9 @@ from pydantic import (
     model_validator,
 )
 
+from mlgate import strict_yaml
 from mlgate.errors import InputError
+from mlgate.mistakes import MistakeAtKeyError, did_you_mean, explain, kind_of
 
 CLASSIFICATION_METRICS = (
     "accuracy",
@@ -50,9 +49,8 @@ REGRESSION_METRICS = ("rmse", "mae", "mape", "r2")
 LOWER_IS_BETTER = frozenset({"log_loss", "brier", "rmse", "mae", "mape"})
 METRICS_OF_SCORES = frozenset({"roc_auc", "pr_auc", "log_loss", "brier"})
 
-_MAX_CONFIG_BYTES = 1_000_000
-_MAX_MISTAKES = 25
 _MAX_LINE = 500
+_MAX_DURATION = 50
 _DURATION = re.compile(r"^\s*(?:(\d+)\s*d)?\s*(?:(\d+)\s*h)?\s*(?:(\d+)\s*m)?\s*(?:(\d+)\s*s)?\s*$")
 _USER_CODE = re.compile(r"(?P<file>[^:]+\.py):(?P<name>[A-Za-z_]\w*)")
 
@@ -60,7 +58,7 @@ _USER_CODE = re.compile(r"(?P<file>[^:]+\.py):(?P<name>[A-Za-z_]\w*)")
 def parse_duration(value: object) -> object:
     """Seconds of `2h`, `90m`, `1h30m` or a number of seconds; anything else is left for pydantic to refuse."""
     if isinstance(value, str):
-        match = _DURATION.match(value)
+        match = _DURATION.match(value) if len(value) <= _MAX_DURATION else None  # a long one of blanks would take hours
         if match is None or not any(match.groups()):
             raise ValueError("expected a duration such as 90s, 30m, 2h or 1h30m")
         days, hours, minutes, seconds = (int(group or 0) for group in match.groups())
@@ -71,7 +69,7 @@ def parse_duration(value: object) -> object:
 def _no_boolean(value: object) -> object:
     """YAML's `yes` is no number, though Python takes it for 1."""
     if isinstance(value, bool):
-        raise ValueError(f"expected a number, got {_kind(value)}")  # noqa: TRY004 -- pydantic explains ValueError only
+        raise ValueError(f"expected a number, got {kind_of(value)}")  # noqa: TRY004 -- pydantic explains ValueError only
     return value
 
 
@@ -142,6 +140,13 @@ class ColumnsConfig(_Section):
     score: NonEmpty | None = None
     """Probabilities: one column (of the positive class, or a list for every class), or the prefix of `<score>_<class>` columns."""
 
+    @model_validator(mode="after")
+    def _are_distinct(self) -> Self:
+        for key in ("id", "prediction", "score"):
+            if getattr(self, key) == self.target:
+                raise ValueError(f"'{self.target}' is both {key} and target; expected a column of its own for each")
+        return self
+
 
 class EvaluationConfig(_Section):
     task: Literal["classification", "regression"]
@@ -158,6 +163,11 @@ class EvaluationConfig(_Section):
     """JSON or YAML files of numbers no predictions stand behind, such as latency; nested keys are joined by dots."""
     slices: list[NonEmpty] = []
     """Columns of the predictions file whose values cut the holdout into subgroups."""
+
+    @property
+    def metric_names(self) -> list[str]:
+        """Names of `metrics` as rules and reports call them."""
+        return [metric_name(reference) for reference in self.metrics]
 
     @field_validator("metrics")
     @classmethod
@@ -269,37 +279,19 @@ class Config(_Section):
     def _rules_name_metrics(self) -> Self:
         if self.evaluation.metrics_files:
             return self  # their keys are known only once they are written: `evaluate` checks the rest
-        known = [metric_name(name) for name in self.evaluation.metrics]
+        known = self.evaluation.metric_names
         for index, rule in enumerate(self.gate.rules):
             if rule.metric not in known:
-                raise _Dangling(f"gate.rules[{index}].metric", f"no metric '{rule.metric}' in evaluation{did_you_mean(rule.metric, known)}")
+                raise MistakeAtKeyError(
+                    f"gate.rules[{index}].metric", f"no metric '{rule.metric}' in evaluation{did_you_mean(rule.metric, known)}"
+                )
         return self
-
-    @property
-    def metric_names(self) -> list[str]:
-        """Names of `evaluation.metrics` as rules and reports call them."""
-        return [metric_name(name) for name in self.evaluation.metrics]
-
-
-class _Dangling(ValueError):  # noqa: N818 -- never leaves this module
-    def __init__(self, key: str, message: str) -> None:
-        super().__init__(message)
-        self.key = key
 
 
 def metric_name(reference: str) -> str:
     """`accuracy` for `accuracy`, `cost` for `metrics/money.py:cost`."""
     code = user_code(reference)
     return code[1] if code else reference
-
-
-def did_you_mean(word: str, known: Any) -> str:
-    """`; did you mean 'x'?` for the nearest known name, or the names there are, or nothing."""
-    names = [str(name) for name in known]
-    near = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
-    if near:
-        return f"; did you mean '{near[0]}'?"
-    return f"; expected one of {', '.join(names)}" if names and len(names) <= 25 else ""
 
 
 def load(path: Path, shown_as: str | None = None) -> Config:
@@ -326,32 +318,13 @@ def load(path: Path, shown_as: str | None = None) -> Config:
 
 def parse(text: bytes, name: str) -> Config:
     """A configuration from the bytes of its file; `name` is what messages call it. Raises InputError."""
-    document = parse_yaml(text, name)
+    document = strict_yaml.parse(text, name)
     if not isinstance(document, dict):
-        raise InputError(f"{name}: expected keys such as 'model', 'train' and 'evaluation', got {_kind(document)}")
+        raise InputError(f"{name}: expected keys such as 'model', 'train' and 'evaluation', got {kind_of(document)}")
     try:
         return Config.model_validate(document)
     except ValidationError as error:
-        raise InputError("\n".join(f"{name}: {_one_line(line)}" for line in _explain(error))) from None
-
-
-def parse_yaml(text: bytes, name: str) -> Any:
-    """A YAML document, refused with place and reason where it is none, has a key twice or leans on aliases. Raises InputError."""
-    if len(text) > _MAX_CONFIG_BYTES:
-        raise InputError(f"{name}: {len(text):,} bytes; expected a configuration of at most {_MAX_CONFIG_BYTES:,}")
-    try:
-        return yaml.load(text.decode("utf-8-sig"), Loader=_StrictLoader)  # noqa: S506 -- a SafeLoader
-    except UnicodeDecodeError as error:
-        raise InputError(f"{name}: not UTF-8 text at byte {error.start}; save the file as UTF-8") from None
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-        raise InputError(f"{name}: {where}not valid YAML: {_one_line(error.problem or error.context or 'broken')}") from None
-    except yaml.YAMLError as error:
-        raise InputError(f"{name}: not valid YAML: {_one_line(str(error))}") from None
-    except (RecursionError, ValueError) as error:
-        reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
-        raise InputError(f"{name}: not valid YAML: {reason}") from None
+        raise InputError("\n".join(f"{name}: {' '.join(line.split())[:_MAX_LINE]}" for line in explain(error, Config))) from None
 
 
 def sha256(text: bytes) -> str:
@@ -363,123 +336,3 @@ def json_schema() -> dict[str, Any]:
     """The JSON Schema of mlgate.yaml, for editors."""
     schema = Config.model_json_schema(by_alias=True)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "mlgate.yaml", **schema}
-
-
-class _StrictLoader(yaml.SafeLoader):
-    """YAML without duplicate keys, and without aliases: a small file must not unfold into a large one."""
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.AliasEvent):
-            event = self.peek_event()  # type: ignore[no-untyped-call]
-            raise yaml.composer.ComposerError(None, None, "aliases (*name) are not supported; write the value out", event.start_mark)
-        return super().compose_node(parent, index)
-
-    def construct_object(self, node: Any, deep: bool = False) -> Any:
-        try:
-            return super().construct_object(node, deep=deep)
-        except (AttributeError, LookupError, ValueError, OverflowError):  # `!!bool maybe`, 2001-99-99: PyYAML does not say where
-            value = _short(node.value) if isinstance(node, yaml.ScalarNode) else "this"
-            raise yaml.constructor.ConstructorError(None, None, f"'{value}' is no {node.tag.rpartition(':')[2]}", node.start_mark) from None
-
-    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
-        seen: set[object] = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            try:
-                duplicate = key in seen
-                seen.add(key)
-            except TypeError:
-                continue  # an unhashable key: the base class refuses it with its place
-            if duplicate:
-                raise yaml.constructor.ConstructorError(None, None, f"key '{key}' is given twice", key_node.start_mark)
-        return super().construct_mapping(node, deep=deep)
-
-
-def _explain(error: ValidationError) -> list[str]:
-    lines = []
-    for problem in error.errors(include_url=False):
-        location = tuple(part for part in problem["loc"])
-        cause = problem.get("ctx", {}).get("error")
-        if isinstance(cause, _Dangling):
-            lines.append(f"{cause.key}: {cause}")
-            continue
-        kind, given = problem["type"], problem.get("input")
-        match kind:
-            case "extra_forbidden":
-                key = str(location[-1])
-                lines.append(f"{_key_path(location[:-1], key)}: unknown key{did_you_mean(key, _keys_at(location[:-1]))}")
-            case "invalid_key":
-                lines.append(f"{_key_path(location[:-1]) or 'top level'}: expected text as a key, got {_kind(given)}")
-            case "missing":
-                lines.append(f"{_key_path(location)}: missing; this key is required")
-            case "value_error":
-                lines.append(f"{_key_path(location) or 'mlgate'}: {cause}")
-            case "literal_error":
-                expected = re.findall(r"'([^']*)'", str(problem.get("ctx", {}).get("expected", "")))
-                lines.append(f"{_key_path(location)}: '{_short(given)}' is not possible{did_you_mean(str(given), expected)}")
-            case _:
-                lines.append(f"{_key_path(location) or 'top level'}: {problem['msg'][:1].lower()}{problem['msg'][1:]}, got {_kind(given)}")
-    distinct = list(dict.fromkeys(lines))
-    more = len(distinct) - _MAX_MISTAKES
-    return [*distinct[:_MAX_MISTAKES], f"and {more:,} more mistakes"] if more > 0 else distinct
-
-
-def _key_path(location: tuple[int | str, ...], *more: str) -> str:
-    path = ""
-    for part in (*location, *more):
-        if isinstance(part, int):
-            path += f"[{part}]"
-        elif part not in _UNION_BRANCHES:
-            path += f".{part}" if path else str(part)
-    return path
-
-
-# pydantic adds the branch of a union to the location; users know only their own keys
-_UNION_BRANCHES = frozenset({"str", "int", "bool", "float", "constrained-str", "none"})
-
-
-def _keys_at(location: tuple[int | str, ...]) -> list[str]:
-    model: Any = Config
-    for part in location:
-        if isinstance(part, int):
-            continue
-        field = next((f for name, f in model.model_fields.items() if part in (name, f.alias)), None)
-        if field is None:
-            return []
-        model = _model_in(field.annotation)
-        if model is None:
-            return []
-    return [field.alias or name for name, field in model.model_fields.items()]
-
-
-def _model_in(annotation: Any) -> Any:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    if get_origin(annotation) in (list, Union, types.UnionType, Annotated):
-        return next((found for found in map(_model_in, get_args(annotation)) if found), None)
-    return None
-
-
-def _kind(value: object) -> str:
-    match value:
-        case None:
-            return "nothing"
-        case bool():
-            return f"{str(value).lower()} (a yes/no value)"
-        case dict():
-            return "a mapping"
-        case list():
-            return "a list"
-        case str():
-            return f"the text '{_short(value)}'"
-        case _:
-            return f"{_short(value)} (a {type(value).__name__})"
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())[:_MAX_LINE]
-
-
-def _short(value: object) -> str:
-    text = " ".join(str(value).encode(errors="backslashreplace").decode().split())
-    return text if len(text) <= 60 else text[:57] + "..."

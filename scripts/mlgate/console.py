@@ -20,8 +20,10 @@ _OLD_COMMAND = re.compile(r"##+\[")
 
 def plain(text: str) -> str:
     """Text of unknown origin on one line, without control, escape, bidirectional and zero-width characters, fit for any encoding and
-    without the older form of workflow commands (`##[name]`), which GitHub's runner obeys anywhere in a line."""
+    without workflow commands, of which GitHub's runner obeys the older form (`##[name]`) anywhere in a line and the newer one (`::name::`)
+    at its start, whatever blanks stand before it."""
     line = " ".join(_CONTROL.sub("", text).split())
+    line = f": :{line[2:]}" if line.startswith("::") else line
     return _OLD_COMMAND.sub("# [", line).encode(errors="backslashreplace").decode()
 
 

@@ -15,12 +15,13 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 
 from mlgate.errors import InfrastructureError, InputError
 
-SCHEMA_VERSION = 1
 MAX_EVIDENCE_BYTES = 20_000_000
 MAX_TEXT = 20_000
 
 Status = Literal["passed", "failed", "skipped", "error"]
 Verdict = Literal["better", "no worse", "worse", "cannot tell"]
+CarriedSource = Literal["dvc outputs", "git", "run cache", "rebuilt"]
+BaselineSource = Literal["store", "dvc outputs", "git", "run artifact", "run cache", "rebuilt", "file"]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Commit = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40}([0-9a-f]{24})?$")]
 Text = Annotated[str, StringConstraints(max_length=MAX_TEXT)]
@@ -244,7 +245,7 @@ class CarriedBaseline(Record):
     """The baseline's evaluation as the training job found it; the only job that has the data's credentials."""
 
     model: ScoredModel
-    source: Literal["dvc outputs", "git", "run cache", "rebuilt"]
+    source: CarriedSource
 
 
 class EvaluateFindings(Record):
@@ -264,7 +265,7 @@ class BaselineRef(Record):
     commit: Commit | None
     how: Text
     """In words: `first parent of the merge commit`."""
-    source: Literal["store", "dvc outputs", "git", "run artifact", "run cache", "rebuilt", "file"]
+    source: BaselineSource
     shared_examples: int
     """Examples both were scored on with equal labels; all comparisons are on these."""
     shared_share: float
@@ -376,6 +377,7 @@ FINDINGS: dict[str, type[Record]] = {
     "report": ReportFindings,
 }
 STAGES = tuple(FINDINGS)
+BEFORE_THE_GATE = tuple(stage for stage in STAGES if stage not in ("gate", "report"))
 
 
 class Evidence(Record, Generic[F]):
@@ -429,8 +431,11 @@ def load(path: Path, stage: str) -> Evidence[Any]:
         InputError: the file is no evidence of that stage.
         FileNotFoundError: there is none.
     """
-    with path.open("rb") as stream:
-        content = stream.read(MAX_EVIDENCE_BYTES + 1)
+    try:
+        with path.open("rb") as stream:
+            content = stream.read(MAX_EVIDENCE_BYTES + 1)
+    except (IsADirectoryError, NotADirectoryError, PermissionError) as error:
+        raise InputError(f"{path.name}: evidence that cannot be read: {error.strerror}") from None
     if len(content) > MAX_EVIDENCE_BYTES:
         raise InputError(f"{path.name}: evidence of more than {MAX_EVIDENCE_BYTES:,} bytes is refused")
     return parse(content, stage, path.name)

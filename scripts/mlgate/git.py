@@ -13,6 +13,8 @@ from mlgate.errors import InfrastructureError, InputError
 _OF_A_HOOK = frozenset(
     {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES"}
 )
+# Git needs none of ours: whoever talks to a remote hands it over by itself.
+_SECRETS = frozenset({"MLGATE_GITHUB_TOKEN", "MLGATE_SECRET_ENV"})
 
 
 def run(
@@ -22,10 +24,12 @@ def run(
 
     Raises:
         subprocess.CalledProcessError: git said no; its `stderr` says why.
-        InputError: the repository belongs to another user, and git refuses to work in it.
+        InputError: the repository belongs to another user, and git refuses to work in it; or it is one that was committed.
         InfrastructureError: there is no git, or it took longer than `timeout_s`.
     """
-    inherited = {name: value for name, value in os.environ.items() if name not in _OF_A_HOOK}
+    if "GIT_DIR" not in (env or {}):
+        _refuse_committed_repository(root)
+    inherited = {name: value for name, value in os.environ.items() if name not in _OF_A_HOOK | _SECRETS}
     try:
         return subprocess.run(
             ["git", *arguments],
@@ -49,6 +53,22 @@ def run(
         raise InfrastructureError("git: not found on PATH; install it") from None
 
 
+def _refuse_committed_repository(root: Path) -> None:
+    """Git takes a folder with HEAD and objects for a bare repository and runs what its `config` names: a pull request can commit one.
+
+    Looked for where git looks, up to the `.git` that nobody can commit. (`safe.bareRepository` is unknown to git before 2.38, and
+    git's refusal would read as "no repository".)
+
+    Raises:
+        InputError: the folder, or one above it, is such a repository.
+    """
+    for folder in (root.absolute(), *root.absolute().parents):
+        if os.path.lexists(folder / ".git"):
+            return
+        if os.path.lexists(folder / "HEAD") and (os.path.lexists(folder / "objects") or os.path.lexists(folder / "commondir")):
+            raise InputError(f"{folder}: looks like a Git repository of its own (HEAD, objects); mlgate does not work in it: remove them")
+
+
 def try_text(root: Path, *arguments: str) -> str | None:
     """Trimmed output of a git command, or None where git said no."""
     try:
@@ -68,12 +88,6 @@ def commit(root: Path, revision: str = "HEAD") -> str | None:
     if revision.startswith("-"):
         return None
     return try_text(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}") or None
-
-
-def parents(root: Path, revision: str = "HEAD") -> list[str]:
-    """SHAs of a commit's parents, as far as this clone knows them."""
-    listed = try_text(root, "rev-list", "--parents", "--max-count=1", revision, "--")
-    return listed.split()[1:] if listed else []
 
 
 def recorded_parents(root: Path, revision: str = "HEAD") -> list[str]:

@@ -24,8 +24,6 @@ from mlgate.console import plain
 from mlgate.environment import user_environment, user_interpreter
 from mlgate.errors import InfrastructureError, InputError
 
-__all__ = ["Outcome", "call_user_python", "last_line", "run_command", "user_environment", "user_interpreter"]
-
 MAX_LOG_BYTES = 64 * 1024 * 1024
 TAIL_LINES = 40
 TAIL_BYTES = 8_000
@@ -194,6 +192,7 @@ class _Output:
         self._echo = getattr(sys.stdout, "buffer", None) if is_echoed else None
         self._logged = 0
         self._tail = b""
+        self._is_line_open = False
 
     def take(self, chunk: bytes) -> None:
         self._tail = (self._tail + chunk)[-8 * TAIL_BYTES :]
@@ -208,13 +207,17 @@ class _Output:
         try:
             self._echo.write(chunk)
             self._echo.flush()
+            self._is_line_open = not chunk.endswith(b"\n")
         except (OSError, ValueError):
             self._echo = None  # nobody reads our output any more; the command goes on
 
-    def close(self) -> str:
-        """End the last line, close a log that was cut, and return the tail."""
-        if self._tail and not self._tail.endswith(b"\n"):
+    def end_line(self) -> None:
+        """What we print next begins a line: GitHub takes commands only there."""
+        if self._is_line_open:
             self._show(b"\n")
+
+    def close(self) -> str:
+        """Close a log that was cut, and return the tail."""
         if self._logged > MAX_LOG_BYTES:
             self._log.write(f"\n[mlgate: {self._logged - MAX_LOG_BYTES:,} bytes left out; the end follows]\n".encode())
             self._log.write(self._tail)
@@ -294,6 +297,7 @@ def _run(
             is_timed_out = _watch(child, processes, output, interruption, None if timeout_s is None else started + timeout_s, grace_s)
             processes.end(min(grace_s, 2))
             _drain(child, output)
+            tail = output.close()
         except OSError as error:
             raise InfrastructureError(f"{log}: cannot be written: {error.strerror}") from None
         finally:
@@ -301,8 +305,8 @@ def _run(
             code = child.wait()
             if child.stdout:
                 child.stdout.close()
+            output.end_line()
         duration_s = time.monotonic() - started
-        tail = output.close()
     exit_code = 128 - code if code < 0 else code
     return Outcome(
         exit_code=exit_code or (124 if is_timed_out else 0),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,7 +12,7 @@ from typing import Any
 from mlgate import config as configuration
 from mlgate import context as run_context
 from mlgate import evidence as records
-from mlgate import git, written
+from mlgate import git, worktree
 from mlgate.config import Config
 from mlgate.console import Console
 from mlgate.context import RunContext
@@ -54,14 +55,20 @@ class Workspace:
         """Read the configuration and find out where we are.
 
         Raises:
-            InputError: no such folder, or the configuration is absent or wrong.
+            InputError: no such folder, the configuration is absent or wrong, or one of them is a link that leads elsewhere.
         """
         if not working_directory.is_dir():
             raise InputError(f"working-directory: no folder '{working_directory}'")
         root = working_directory.resolve()
+        checkout = environ.get("GITHUB_WORKSPACE") if environ.get("GITHUB_ACTIONS") == "true" else None
+        if checkout and not root.is_relative_to(Path(checkout).resolve()):
+            raise InputError(f"working-directory: expected a folder of the checkout, and '{working_directory}' leads out of it")
         path = root / config_path
         if not path.resolve().is_relative_to(root):
             raise InputError(f"config: expected a path inside the working directory, got '{config_path}'")
+        if path.resolve() != Path(os.path.normpath(path)):
+            # At the baseline commit Git has the link, not what it leads to, and the rules there would be passed over.
+            raise InputError(f"{config_path}: expected a file, found a link; put the file itself there")
         config = configuration.load(path, shown_as=config_path)
         return cls(
             root=root,
@@ -99,14 +106,17 @@ class Workspace:
         try:
             self.state.mkdir(parents=True, exist_ok=True)
             ignore = folder / ".gitignore"
-            if not ignore.exists():
-                ignore.write_text("*\n")
+            if ignore.is_symlink() or not ignore.exists():
+                records.write_bytes(ignore, b"*\n")
         except OSError as error:
             raise InfrastructureError(f"{folder}: cannot be written: {error.strerror}") from None
 
     def empty_state(self) -> None:
-        """Forget earlier runs; runs tracked in .mlgate/mlflow and a store folder beside it stay. Raises as `prepare_state` does."""
+        """Forget earlier runs; runs tracked in .mlgate/mlflow and a store folder beside it stay. Raises as `prepare_state` does, and
+        on GitHub where a commit brought files into .mlgate/: a store there would be of the pull request's making."""
         self.prepare_state()
+        if self.context.is_github and git.try_text(self.root, "ls-files", "--", ".mlgate"):
+            raise InputError(".mlgate: expected a folder of mlgate's own, found files that Git tracks; 'git rm -r --cached .mlgate'")
         shutil.rmtree(self.state, ignore_errors=True)
         self.prepare_state()
 
@@ -142,7 +152,7 @@ class Workspace:
         if self.commit is None:
             return False
         evaluation = self.config.evaluation
-        return not written.is_all_that_changed(self.root, [evaluation.predictions, *evaluation.metrics_files])
+        return not worktree.is_clean(self.root, but_for=[evaluation.predictions, *evaluation.metrics_files])
 
     def subject(self, data: list[DataRef]) -> Subject:
         return Subject(

@@ -4,31 +4,31 @@ import json
 import time
 from pathlib import Path
 
+import digits
 import joblib
 import numpy as np
-import pandas as pd
+import pyarrow as pa
+from pyarrow import parquet
 
 model = joblib.load("model/model.joblib")  # our own file, made by the stage before
-holdout = pd.read_parquet("data/holdout.parquet")
-pixels = holdout.filter(like="pixel_")
+ids, pixels, labels = digits.read("data/holdout.parquet")
 scores = model.predict_proba(pixels)
-ink = pixels.sum(axis="columns")
+ink = pixels.sum(axis=1)
+columns = {
+    "id": ids,
+    "y": labels,
+    "y_pred": model.classes_[scores.argmax(axis=1)],
+    "y_score": list(scores),
+    "digit": labels,
+    "ink": np.where(ink < np.median(ink), "light", "heavy"),
+}
 Path("eval").mkdir(exist_ok=True)
-pd.DataFrame(
-    {
-        "id": holdout["id"],
-        "y": holdout["digit"],
-        "y_pred": model.classes_[scores.argmax(axis=1)],
-        "y_score": list(scores),
-        "digit": holdout["digit"],
-        "ink": np.where(ink < ink.median(), "light", "heavy"),
-    }
-).to_parquet("eval/predictions.parquet", index=False)
+parquet.write_table(pa.table(columns), "eval/predictions.parquet")
 
 durations_ms = []
 for row in range(100):
     started = time.perf_counter()
-    model.predict(pixels.iloc[[row]])
+    model.predict(pixels[[row]])
     durations_ms.append(1000 * (time.perf_counter() - started))
 Path("eval/metrics.json").write_text(
     json.dumps(

@@ -9,14 +9,15 @@ def is_held_out(identifier: int, share: float) -> bool:
 
 
 def main() -> None:
-    import pandas as pd
+    import pyarrow as pa
     import yaml
+    from pyarrow import csv, parquet
 
     share = yaml.safe_load(Path("params.yaml").read_text())["prepare"]["holdout_share"]
-    digits = pd.read_csv("data/digits.csv")
-    held_out = digits["id"].map(lambda identifier: is_held_out(identifier, share))
-    digits[~held_out].to_parquet("data/train.parquet", index=False)
-    digits[held_out].to_parquet("data/holdout.parquet", index=False)
+    digits = csv.read_csv("data/digits.csv")
+    held_out = [is_held_out(identifier, share) for identifier in digits["id"].to_pylist()]
+    parquet.write_table(digits.filter(pa.array([not one for one in held_out])), "data/train.parquet")
+    parquet.write_table(digits.filter(pa.array(held_out)), "data/holdout.parquet")
 
 
 if __name__ == "__main__":

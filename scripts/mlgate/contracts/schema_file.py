@@ -6,8 +6,9 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from mlgate.config import did_you_mean, parse_yaml
+from mlgate import strict_yaml
 from mlgate.errors import InputError
+from mlgate.mistakes import did_you_mean
 
 _TOP_KEYS = frozenset({
     "schema_type", "version", "api", "dataframe_library", "columns", "checks", "index", "multiindex", "dtype", "coerce", "strict", "name",
@@ -33,7 +34,7 @@ def load(path: Path, shown_as: str) -> Any:
         raise InputError(f"{shown_as}: no such schema; write one, or let 'mlgate init' propose it from the data") from None
     except OSError as error:
         raise InputError(f"{shown_as}: cannot be read: {error.strerror}") from None
-    document = parse_yaml(text, shown_as)
+    document = strict_yaml.parse(text, shown_as)
     _check_keys(document, shown_as)
 
     import pandera.io.pandas_io as pandas_io

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mlgate.config import did_you_mean
 from mlgate.data import dvc_log, objects
 from mlgate.data.identity import Content, content, data_ref, identify
 from mlgate.data.targets import Target, resolve, sources
@@ -21,6 +20,7 @@ from mlgate.data.tracking import dvc_root, tracked_by
 from mlgate.errors import InfrastructureError, InputError
 from mlgate.evidence import PulledTarget, PullFindings
 from mlgate.git import without_credentials
+from mlgate.mistakes import did_you_mean
 
 _SHOWN = 5
 
@@ -37,8 +37,6 @@ class Options:
     """Whether a command will make what stages write: then it need not be on the remote."""
     may_be_absent: bool = False
     """Whether names that nothing has are left out instead of refused."""
-    jobs: int | None = None
-    """Parallel transfers; None for DVC's choice."""
     attempts: int = 4
     """How often a remote that does not answer is asked."""
     wait_s: float = 1.0
@@ -210,7 +208,7 @@ def _transfer(source: _Source, targets: list[Target]) -> tuple[int, dvc_log.Reas
     for attempt in range(1, source.options.attempts + 1):
         source.log.errors.clear()
         try:
-            source.repo.fetch(_addresses(source, targets), jobs=source.options.jobs, remote=source.options.remote)
+            source.repo.fetch(_addresses(source, targets), remote=source.options.remote)
         except DownloadError:
             pass  # only counts what failed: the reasons are in the log
         except Exception as error:  # noqa: BLE001 -- DVC lets any client's exception through; it is sorted below, and none is lost

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from mlgate import git
-from mlgate.config import did_you_mean
 from mlgate.errors import InputError
+from mlgate.mistakes import did_you_mean
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,8 @@ from typing import Any, Literal
 import yaml
 
 from mlgate import git
+from mlgate.data.dvc_files import LOADER
 from mlgate.errors import InputError
-
-_LOADER: type[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # a lock of thousands of files takes seconds without C
 
 
 def dvc_root(root: Path) -> Path | None:
@@ -82,7 +81,7 @@ def _entries(stage: dict[str, Any]) -> Iterator[tuple[str, bool]]:
 def _read(path: Path, repository: Path) -> dict[str, Any]:
     name = path.relative_to(repository) if path.is_relative_to(repository) else path
     try:
-        return _mapping(yaml.load(path.read_bytes(), Loader=_LOADER))  # noqa: S506 -- a SafeLoader
+        return _mapping(yaml.load(path.read_bytes(), Loader=LOADER))  # noqa: S506 -- a SafeLoader
     except yaml.YAMLError as error:
         raise InputError(f"{name}: not valid YAML: {' '.join(str(error).split())}") from None
     except OSError as error:

@@ -6,6 +6,9 @@ import math
 import re
 from collections.abc import Iterable, Sequence
 
+from mlgate.console import plain
+from mlgate.errors import InputError
+
 _WHOLE = re.compile(r"-?(0|[1-9][0-9]*)")
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)?(\.[0-9]+|\.)?([eE][+-]?[0-9]+)?")
 _LARGEST_EXACT = 2.0**53  # above it a float no longer names one whole number
@@ -52,6 +55,21 @@ def sorted_classes(labels: Iterable[str]) -> tuple[str, ...]:
     if any(number is None for number in numbers):
         return tuple(distinct)
     return tuple(label for _, label in sorted(zip(numbers, distinct, strict=True), key=lambda pair: (pair[0] or 0.0, pair[1])))
+
+
+def positive_class(classes: Sequence[str], configured: object, shown_as: str) -> str:
+    """The positive class of a binary task: the configured one, else the greater label.
+
+    Raises:
+        InputError: there is no such class.
+    """
+    if configured is None:
+        return classes[-1]
+    label = canonical_label(configured)
+    if label not in classes:
+        named = ", ".join(plain(known)[:40] for known in classes[:20]) + (", …" if len(classes) > 20 else "")
+        raise InputError(f"evaluation.positive: no class '{label}' in {shown_as}; expected one of {named}")
+    return label
 
 
 def _number(label: str) -> float | None:

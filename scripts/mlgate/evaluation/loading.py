@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 from mlgate.config import EvaluationConfig
 from mlgate.console import plain
 from mlgate.errors import InputError
-from mlgate.evaluation.labels import canonical_label, canonical_texts, sorted_classes
+from mlgate.evaluation.labels import canonical_label, canonical_texts, positive_class, sorted_classes
 from mlgate.evaluation.predictions import MAX_CLASSES, MAX_EXAMPLES, Floats, Integers, Predictions, in_order
 
 MAX_SLICES = 1000
@@ -63,20 +63,6 @@ def load(path: Path, evaluation: EvaluationConfig, shown_as: str, *, are_slices_
     found = in_order(found)
     _refuse_duplicates(table, columns.id, ids, found.ids)
     return found
-
-
-def positive_class(classes: Sequence[str], configured: object, shown_as: str) -> str:
-    """The positive class of a binary task: the configured one, else the greater label.
-
-    Raises:
-        InputError: there is no such class.
-    """
-    if configured is None:
-        return classes[-1]
-    label = canonical_label(configured)
-    if label not in classes:
-        raise InputError(f"evaluation.positive: no class '{label}' in {shown_as}; expected one of {_listed(classes)}")
-    return label
 
 
 def _wanted(evaluation: EvaluationConfig) -> Callable[[str], bool]:
@@ -245,7 +231,11 @@ class _Table:
 
     def labels(self, name: str) -> tuple[list[str], Integers]:
         """Distinct labels as canonical text, and each row's code into them."""
-        return self._encoded(name, self.filled(name), MAX_CLASSES, "labels; is this a regression (evaluation.task)?")
+        column = self.filled(name)
+        # what a missing value turns into on its way through text
+        if pa.types.is_large_string(column.type) and (rows := self.rows_where(pc.match_substring_regex(column, "^[+-]?(nan|NaN)$"))):
+            raise self.refused(name, rows, f"{len(rows):,} NaN; expected a label in every row")
+        return self._encoded(name, column, MAX_CLASSES, "labels; is this a regression (evaluation.task)?")
 
     def slice(self, name: str) -> npt.NDArray[np.str_]:
         labels, codes = self._encoded(name, self.column(name, "evaluation.slices"), MAX_SLICES, "values; a slice is a column of few")

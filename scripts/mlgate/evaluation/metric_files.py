@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-from mlgate.config import parse_yaml
+from mlgate import strict_yaml
 from mlgate.errors import InputError
 
 MAX_FILE_BYTES = 10_000_000
@@ -30,7 +30,7 @@ def parse(content: bytes, shown_as: str) -> tuple[dict[str, float], list[str]]:
     """
     if len(content) > MAX_FILE_BYTES:
         raise InputError(f"{shown_as}: {len(content):,} bytes; expected a file of metrics, at most {MAX_FILE_BYTES:,}")
-    document = _json(content, shown_as) if shown_as.lower().endswith(".json") else parse_yaml(content, shown_as)
+    document = _json(content, shown_as) if shown_as.lower().endswith(".json") else strict_yaml.parse(content, shown_as)
     if not isinstance(document, dict):
         raise InputError(f'{shown_as}: expected names and numbers, such as {{"latency_ms": 12.5}}')
     numbers: dict[str, float] = {}

@@ -9,56 +9,24 @@ import importlib
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from mlgate.config import CLASSIFICATION_METRICS, LOWER_IS_BETTER, METRICS_OF_SCORES, REGRESSION_METRICS
+from mlgate.config import LOWER_IS_BETTER, METRICS_OF_SCORES, REGRESSION_METRICS
 from mlgate.errors import InputError
 from mlgate.evaluation.predictions import Predictions
-from mlgate.evidence import MetricValue, SliceMetrics, finite
-
-NAMED = (*CLASSIFICATION_METRICS, *REGRESSION_METRICS)
+from mlgate.evidence import SliceMetrics, finite
 
 
 class NotDefinedError(Exception):
     """A metric has no value on these examples; the message says why."""
 
 
-def compute(names: Sequence[str], predictions: Predictions, positive: str | None = None) -> list[MetricValue]:
-    """Metrics that are defined on these predictions; those that are not are left out (`values` has them as None).
-
-    Args:
-        names: of config.CLASSIFICATION_METRICS or REGRESSION_METRICS.
-        predictions: at least one example.
-        positive: label of the positive class where there are two; left out, the last of `predictions.classes`.
-
-    Raises:
-        InputError: a `*_binary` metric of more than two classes.
-    """
-    found = values(names, predictions, positive)
-    return [
-        MetricValue(name=name, value=number, better=better(name), source="predictions")
-        for name, number in found.items()
-        if number is not None
-    ]
-
-
-def values(names: Sequence[str], predictions: Predictions, positive: str | None = None) -> dict[str, float | None]:
-    """Each metric's value, None where it is not defined. As `compute` otherwise."""
-    found: dict[str, float | None] = {}
-    for name in names:
-        try:
-            found[name] = value(name, predictions, positive)
-        except NotDefinedError:
-            found[name] = None
-    return found
-
-
 def value(name: str, predictions: Predictions, positive: str | None = None) -> float:
-    """One metric.
+    """One metric of config.CLASSIFICATION_METRICS or REGRESSION_METRICS.
 
     `precision`, `recall` and `f1` over many classes are of the classes that occur, true or predicted, on these very examples; a
     class that is never predicted has precision 0. `balanced_accuracy` is the mean recall of the classes that truly occur.
@@ -67,6 +35,11 @@ def value(name: str, predictions: Predictions, positive: str | None = None) -> f
     precision, the sum of (R_n - R_n-1) P_n, averaged likewise. `brier` is the mean of (p - y)^2 of the positive class; of more than
     two classes the mean of its sum over the classes, in [0, 2] (Brier 1950, Monthly Weather Review 78:1-3). `mape` is a fraction,
     not a percentage.
+
+    Args:
+        name: of the metric.
+        predictions: of the model.
+        positive: label of the positive class where there are two; left out, the last of `predictions.classes`.
 
     Raises:
         NotDefinedError: it has no value on these examples.
@@ -83,7 +56,7 @@ def value(name: str, predictions: Predictions, positive: str | None = None) -> f
     return float(number)
 
 
-def better(name: str) -> Any:
+def better(name: str) -> Literal["higher", "lower"]:
     """Which direction of a named metric is better."""
     return "lower" if name in LOWER_IS_BETTER else "higher"
 

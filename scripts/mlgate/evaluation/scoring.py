@@ -10,12 +10,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from mlgate.config import EvaluationConfig, RuleConfig, did_you_mean, metric_name, user_code
+from mlgate.config import EvaluationConfig, RuleConfig, user_code
 from mlgate.errors import InputError
 from mlgate.evaluation import metrics, own_metrics
-from mlgate.evaluation.loading import positive_class
+from mlgate.evaluation.labels import positive_class
 from mlgate.evaluation.predictions import Predictions
 from mlgate.evidence import MetricValue, SliceMetrics, finite
+from mlgate.mistakes import did_you_mean
 
 
 @dataclass(frozen=True)
@@ -68,10 +69,10 @@ def score(
     own, slices, more = _own(predictions, evaluation, rules, slices, positive, root)
     values = {metric.name: metric.values for metric in own if metric.values is not None}
     found |= {m.name: MetricValue(name=m.name, value=m.value, better=m.better or direction(m.name, rules), source="user") for m in own}
-    ordered = [found[name] for name in map(metric_name, evaluation.metrics) if name in found]
+    ordered = [found[name] for name in evaluation.metric_names if name in found]
     return Scored(
         predictions=replace(predictions, values=values),
-        metrics=ordered + _from_files(files, [metric_name(name) for name in evaluation.metrics], rules),
+        metrics=ordered + _from_files(files, evaluation.metric_names, rules),
         slices=slices,
         undefined=undefined,
         warnings=[f"{name} is not defined on this holdout: {reason}" for name, reason in undefined.items()] + warnings + more,
@@ -149,11 +150,10 @@ def _own(
             warnings.append(
                 f"{metric.name}: its function says better is {metric.better}, gate.rules says {known}; the function is believed"
             )
-    order = [metric_name(name) for name in evaluation.metrics]
     joined = []
     for place, part in enumerate(slices):
         numbers = {**part.metrics, **{m.name: None if (v := m.by_group[place]) is None else finite(v) for m in own}}
-        joined.append(part.model_copy(update={"metrics": {name: numbers[name] for name in order}}))
+        joined.append(part.model_copy(update={"metrics": {name: numbers[name] for name in evaluation.metric_names}}))
     return own, joined, warnings
 
 

@@ -6,14 +6,13 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from mlgate.context import RunContext
-from mlgate.evidence import STAGES, Evidence, GateFindings, Record, ValidationFindings
+from mlgate.evidence import BEFORE_THE_GATE, STAGES, Evidence, GateFindings, Record, ValidationFindings
 from mlgate.render import numbers
 from mlgate.render.document import Answer, Code, Line
 
 Evidences = Mapping[str, Evidence[Any]]
 R = TypeVar("R", bound=Record)
 
-_BEFORE_GATE = tuple(stage for stage in STAGES if stage not in {"gate", "report"})
 _SAID_NO = {
     "check": "a check failed",
     "pull-data": "the data could not be verified",
@@ -44,7 +43,9 @@ def first_stage(evidences: Evidences) -> Evidence[Any] | None:
 
 def broken_stage(evidences: Evidences) -> Evidence[Any] | None:
     """The first stage before the gate that ended the run; None where all went through."""
-    return next((evidences[stage] for stage in _BEFORE_GATE if stage in evidences and evidences[stage].status in {"failed", "error"}), None)
+    return next(
+        (evidences[stage] for stage in BEFORE_THE_GATE if stage in evidences and evidences[stage].status in {"failed", "error"}), None
+    )
 
 
 def answer(evidences: Evidences, refused: Mapping[str, str], context: RunContext) -> tuple[Answer, str]:

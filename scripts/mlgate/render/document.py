@@ -55,7 +55,6 @@ class Table:
 @dataclass(frozen=True)
 class Paragraph:
     line: Line
-    is_small: bool = False
 
 
 @dataclass(frozen=True)

@@ -5,14 +5,11 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
-from typing import Any, TextIO
+from typing import TextIO
 
 from tabulate import tabulate
 
-from mlgate.config import ReportConfig
-from mlgate.evidence import Evidence
 from mlgate.render import escape
-from mlgate.render import view as views
 from mlgate.render.document import IntervalBar, Items, Line, Log, ReportView, Table
 
 _COLOURS = {"good": "\x1b[32m", "bad": "\x1b[31m", "unsure": "\x1b[33m"}
@@ -22,15 +19,14 @@ _MARKS = {"good": "✓", "bad": "✗", "unsure": "!"}
 _PLAIN_MARKS = {"✅": "✓", "❌": "✗", "⚠️": "!"}
 
 
-def summary(shown: ReportView | Mapping[str, Evidence[Any]], html: str | None = None, *, is_coloured: bool | None = None) -> str:
+def summary(view: ReportView, html: str | None = None, *, is_coloured: bool | None = None) -> str:
     """What `mlgate run` prints at its end.
 
     Args:
-        shown: the report, or the evidence it is made from, by stage.
+        view: what the report shows.
         html: path of the HTML report.
         is_coloured: left out, what `wants_colour` says of standard output.
     """
-    view = shown if isinstance(shown, ReportView) else _view(shown)
     is_coloured = wants_colour() if is_coloured is None else is_coloured
 
     def styled(style: str, text: str) -> str:
@@ -61,11 +57,6 @@ def spans(line: Line) -> str:
     for mark, plain in _PLAIN_MARKS.items():
         text = text.replace(mark, plain)
     return text
-
-
-def _view(evidences: Mapping[str, Evidence[Any]]) -> ReportView:
-    model = next((evidence.model for evidence in evidences.values()), "model")
-    return views.build(evidences, model=model, report=ReportConfig())
 
 
 def _block(block: Items | Table | Log) -> str:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import importlib
 import time
+from pathlib import Path
 from typing import Any
 
 import mlgate
 from mlgate import evidence as records
-from mlgate.errors import MlgateError
+from mlgate.errors import InfrastructureError, MlgateError
 from mlgate.evidence import STAGES, Evidence
 from mlgate.workspace import StageResult, Workspace
 
@@ -22,9 +23,15 @@ def run(stage: str, workspace: Workspace) -> Evidence[Any]:
 
     Returns:
         The evidence, also written to the state folder; its `exit_code` is the stage's.
+
+    Raises:
+        InputError: the state folder is a link where it may not be one.
+        InfrastructureError: the disk refuses the evidence.
     """
     module = importlib.import_module(f"mlgate.stages.{stage.replace('-', '_')}")
     started_at, clock = records.now(), time.perf_counter()
+    workspace.prepare_state()
+    _forget(workspace.evidence_path(stage))
     try:
         result: StageResult = module.run(workspace)
     except MlgateError as error:
@@ -47,6 +54,14 @@ def run(stage: str, workspace: Workspace) -> Evidence[Any]:
     workspace.prepare_state()
     records.write(evidence, workspace.evidence_path(stage))
     return evidence
+
+
+def _forget(path: Path) -> None:
+    """Evidence that lies there is not ours, and must not pass for ours where we come to no end."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise InfrastructureError(f"{path}: cannot be removed: {error.strerror}") from None
 
 
 def _storable(text: str) -> str:

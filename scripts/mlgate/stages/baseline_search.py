@@ -11,7 +11,6 @@ import tempfile
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from mlgate import git, store
 from mlgate.config import Config, EvaluationConfig
@@ -20,11 +19,9 @@ from mlgate.data import cache
 from mlgate.errors import InfrastructureError, InputError
 from mlgate.evaluation import loading, metric_files, predictions, scoring
 from mlgate.evaluation.dvc_history import History, NotThereError, NotTrackedError, open_history
-from mlgate.evidence import CarriedBaseline, ScoredModel, file_ref
+from mlgate.evidence import CarriedBaseline, CarriedSource, ScoredModel, file_ref
 from mlgate.stages import baseline_rebuild, lineage
 from mlgate.workspace import Workspace
-
-Source = Literal["dvc outputs", "git", "run cache", "rebuilt"]
 
 
 @dataclass(frozen=True)
@@ -34,7 +31,7 @@ class _Files:
     predictions: Path
     metrics: dict[str, bytes]
     """Metric files by name."""
-    source: Source
+    source: CarriedSource
 
 
 def carry(workspace: Workspace, commit: str, state: Path) -> tuple[CarriedBaseline | None, str]:
@@ -115,7 +112,7 @@ def _recorded(workspace: Workspace, commit: str, rules: Config, folder: Path, no
     return _Files(folder / wanted, found, source)
 
 
-def _take(root: Path, commit: str, path: str, target: Path, history: History | None) -> Source:
+def _take(root: Path, commit: str, path: str, target: Path, history: History | None) -> CarriedSource:
     """Write a file as it was at the commit. Raises NotThereError."""
     if history is not None:
         try:

@@ -3,13 +3,15 @@ files say which data a commit used, so nothing is pulled or checked out."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from mlgate import config as configuration
 from mlgate import git
 from mlgate.config import Config
+from mlgate.data import dvc_files
+from mlgate.data.dvc_files import is_dvc_file
 from mlgate.errors import InputError
 from mlgate.evidence import Change
 from mlgate.stages.revision import Revision
@@ -72,7 +74,7 @@ def changes(workspace: Workspace, baseline_commit: str | None) -> list[Change]:
     told = {workspace.config_path, *_data_files(workspace.config, files)}
     for config in filter(None, (workspace.config, old_config)):
         told.update(_judges(config), config.train.params)
-    code = [file for file in files.values() if not (file.is_inside and (file.path in told or _is_of_dvc(file.path)))]
+    code = [file for file in files.values() if not (file.is_inside and (file.path in told or is_dvc_file(file.path)))]
     return [*rules, *parameters, *data, *_code(code)]
 
 
@@ -133,7 +135,7 @@ def _settings(config: Config) -> dict[str, str]:
     """Every setting of mlgate.yaml that is about how a model is made and judged, as text by the name a report calls it."""
     document = config.model_dump(mode="json", by_alias=True)
     contracts, rules = document["data"].pop("contracts"), document["gate"].pop("rules")
-    settings = {}
+    settings = {"model": config.model}
     for section in ("checks", "data", "train", "evaluation", "gate"):
         settings.update(_flat(section, document[section]))
     for contract in contracts:
@@ -191,10 +193,9 @@ def _data(workspace: Workspace, old: Revision, new: Revision, files: Mapping[str
     before: dict[str, str] = {}
     after: dict[str, str] = {}
     for path, file in files.items():
-        if file.is_inside and _is_of_dvc(path):
-            hashes = _locked if path.endswith("dvc.lock") else _tracked
-            before.update(_hashes(old.read(file.renamed_from or path), path, hashes))
-            after.update(_hashes(new.read(path), path, hashes))
+        if file.is_inside and is_dvc_file(path):
+            before.update(dvc_files.hashes(old.read(file.renamed_from or path), path))
+            after.update(dvc_files.hashes(new.read(path), path))
     commits = [commit for commit in (old.commit, workspace.commit) if commit]
     in_git = _paths_in_git(workspace, commits, sorted({*before, *after}))
     found = _differences("data", _without(before, in_git), _without(after, in_git))
@@ -202,49 +203,10 @@ def _data(workspace: Workspace, old: Revision, new: Revision, files: Mapping[str
     return found
 
 
-def _is_of_dvc(path: str) -> bool:
-    return path.endswith(".dvc") or path.rpartition("/")[2] == "dvc.lock"
-
-
 def _data_files(config: Config, files: Mapping[str, ChangedFile]) -> list[str]:
     """Changed files that Git tracks and mlgate.yaml calls data."""
     data = {*(config.data.pull or ()), *(contract.data for contract in config.data.contracts)}
     return [path for path in files if path in data or any(path.startswith(f"{folder}/") for folder in data)]
-
-
-def _hashes(content: bytes | None, path: str, found_in: Callable[[Any], list[Any]]) -> dict[str, str]:
-    """Path and hash of all data one of DVC's files speaks of; of the file itself where it cannot be read."""
-    if content is None:
-        return {}
-    try:
-        document = configuration.parse_yaml(content, path)
-    except InputError:
-        return {path: f"sha256:{configuration.sha256(content)}"}
-    folder = path.rpartition("/")[0]
-    hashes = {}
-    for output in found_in(document):
-        if isinstance(output, dict) and isinstance(output.get("path"), str):
-            kind = next((kind for kind in ("md5", "etag", "checksum") if isinstance(output.get(kind), str)), None)
-            if kind is not None:
-                hashes[f"{folder}/{output['path']}" if folder else output["path"]] = f"{kind}:{output[kind]}"
-    return hashes
-
-
-def _tracked(document: Any) -> list[Any]:
-    outputs = document.get("outs") if isinstance(document, dict) else None
-    return outputs if isinstance(outputs, list) else []
-
-
-def _locked(document: Any) -> list[Any]:
-    stages = document.get("stages") if isinstance(document, dict) else None
-    return [
-        entry
-        for stage in (stages.values() if isinstance(stages, dict) else ())
-        if isinstance(stage, dict)
-        for part in ("deps", "outs")
-        if isinstance(stage.get(part), list)
-        for entry in stage[part]
-    ]
 
 
 def _paths_in_git(workspace: Workspace, commits: list[str], paths: list[str]) -> set[str]:

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mlgate import git
-from mlgate.config import did_you_mean
 from mlgate.console import plain
+from mlgate.data.dvc_files import is_dvc_file
 from mlgate.errors import InputError
+from mlgate.mistakes import did_you_mean
 from mlgate.training import params as training_params
 from mlgate.workspace import Workspace
 
@@ -76,7 +77,7 @@ def use_data_of(root: Path, revision: str) -> list[str]:
 def data_files(root: Path, commit: str) -> list[str]:
     """Files of DVC's below `root` at a commit. Raises InputError where there are none."""
     listed = git.run(root, "ls-tree", "-r", "-z", "--name-only", commit, ".").decode("utf-8", "surrogateescape")
-    found = [path for path in listed.split("\0") if path.endswith(".dvc") or path.rpartition("/")[2] == "dvc.lock"]
+    found = [path for path in listed.split("\0") if is_dvc_file(path)]
     if not found:
         raise InputError(f"data-revision: {commit[:12]} tracks no data with DVC here; expected .dvc files or a dvc.lock")
     return found

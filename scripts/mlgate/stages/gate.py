@@ -18,15 +18,14 @@ from mlgate.config import Config
 from mlgate.errors import InfrastructureError, InputError
 from mlgate.evaluation import predictions
 from mlgate.evaluation.predictions import Pairing, Predictions
-from mlgate.evidence import BaselineRef, EvaluateFindings, Evidence, GateFindings, ScoredModel
-from mlgate.stages import gate_baseline, gate_comparison, gate_recording, gate_rules, lineage
+from mlgate.evidence import BEFORE_THE_GATE, BaselineRef, EvaluateFindings, Evidence, GateFindings, ScoredModel
+from mlgate.stages import changes, gate_baseline, gate_comparison, gate_recording, gate_rules, lineage
 from mlgate.stages.gate_baseline import Baseline
 from mlgate.stages.gate_comparison import Examination
 from mlgate.stages.lineage import BaselineCommit
 from mlgate.store import Store, open_store
 from mlgate.workspace import StageResult, Workspace
 
-EARLIER = ("check", "pull-data", "validate-data", "train", "evaluate")
 _BEFORE_TRAINING = ("check", "pull-data", "validate-data")
 _BAD_ENDS = ("failure", "cancelled")
 
@@ -48,19 +47,24 @@ def run(workspace: Workspace) -> StageResult:
     closed = _closed_before(workspace, os.environ)
     if closed is not None:
         return closed
+    if workspace.context.is_github and workspace.commit is None:
+        raise InputError("working-directory: expected a Git checkout; without one there is no baseline. Use actions/checkout")
     candidate = _candidate(workspace)
     base = lineage.baseline_commit(workspace)
     rules, rules_from = lineage.rules_of(workspace, base.commit)
-    store = open_store(rules.store, root=workspace.root, model=workspace.config.model, context=workspace.context)
+    # By the name the baseline has: a pull request that changes it would be a first model, with nothing to compare it with.
+    store = open_store(rules.store, root=workspace.root, model=rules.model, context=workspace.context)
     with workspace.console.progress("finding the baseline"):
         baseline = gate_baseline.find(workspace, rules, base, candidate.findings, store)
     findings = _findings(workspace, candidate, base, baseline, rules, rules_from)
+    if rules.model != workspace.config.model:
+        store = open_store(rules.store, root=workspace.root, model=workspace.config.model, context=workspace.context)
     return _recorded(workspace, candidate, findings, store)
 
 
 def _closed_before(workspace: Workspace, environ: Mapping[str, str]) -> StageResult | None:
     """The result where an earlier stage or job already decided; None where there is something to compare."""
-    found = {stage: workspace.evidence(stage) for stage in EARLIER}
+    found = {stage: workspace.evidence(stage) for stage in BEFORE_THE_GATE}
     for stage, evidence in found.items():
         if evidence is not None and evidence.status in ("failed", "error"):
             return _closed(workspace, _what_did_not_happen(stage, found, evidence.summary), evidence.exit_code or 1)
@@ -146,7 +150,7 @@ def _findings(
     gate_rules.check_metrics(rules, list(defined), [name for name in values if name not in defined], where)
     with workspace.console.progress("comparing") as progress:
         rows = gate_comparison.comparisons(examined, progress.say)
-        slices = gate_comparison.slices(examined, progress.say)
+        slices = gate_comparison.slices(examined, progress.say) if pairing else gate_comparison.slices_of_first(examined, model.slices)
     decision = gate_rules.decide(rules, rows, defined, has_baseline=baseline is not None)
     return GateFindings(
         is_open=decision.is_open,
@@ -159,7 +163,7 @@ def _findings(
         rules=decision.rules,
         comparisons=rows,
         slices=slices,
-        changes=lineage.changes(workspace, baseline.commit if baseline and baseline.commit else base.commit),
+        changes=changes.changes(workspace, baseline.commit if baseline and baseline.commit else base.commit),
         confusion=gate_comparison.confusion_of(examined),
         residuals=gate_comparison.residuals_of(examined),
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import posixpath
 import re
 import tempfile
 from collections.abc import Callable
@@ -12,23 +11,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import yaml
-
 from mlgate import evidence as records
 from mlgate import git
 from mlgate.config import Config
+from mlgate.data.dvc_files import locked_outputs
 from mlgate.errors import InfrastructureError, InputError
 from mlgate.evaluation import loading, predictions
 from mlgate.evaluation.predictions import Predictions
-from mlgate.evidence import EvaluateFindings, FileRef, MetricValue, ScoredModel
+from mlgate.evidence import BaselineSource, EvaluateFindings, FileRef, MetricValue, ScoredModel
 from mlgate.stages import lineage
 from mlgate.stages.lineage import BaselineCommit
 from mlgate.store import Store
 from mlgate.workspace import Workspace
 
 CHAMPION = "champion.json"
-
-Source = Literal["store", "dvc outputs", "git", "run artifact", "run cache", "rebuilt", "file"]
 
 
 @dataclass(frozen=True)
@@ -38,7 +34,7 @@ class Baseline:
     kind: Literal["base", "champion", "path"]
     commit: str | None
     how: str
-    source: Source
+    source: BaselineSource
     predictions: Predictions
     metrics: dict[str, MetricValue]
     """What was recorded of it, by name; the gate believes only what no predictions stand behind."""
@@ -67,8 +63,7 @@ def _champion(workspace: Workspace, store: Store) -> BaselineCommit:
     content = store.read(CHAMPION)
     if content is None:
         raise InputError(
-            f"{workspace.config_path}: gate.baseline: no champion is recorded in {store.description}; "
-            "register one with 'mlgate register', or set gate.baseline: base"
+            f"{workspace.config_path}: gate.baseline: no champion is recorded in {store.description}; set gate.baseline: base until one is"
         )
     try:
         commit = json.loads(content)["commit"]
@@ -84,13 +79,16 @@ def _of_commit(
 ) -> Baseline | None:
     if at.commit is None:
         if _has_others(workspace, store):
-            raise InputError(f"baseline: no commit to compare with ({at.how}), though evaluations of this model are recorded")
+            raise InputError(
+                f"baseline: no commit to compare with ({at.how}), though evaluations of this model are recorded; "
+                "check out a commit that descends from the default branch, with `fetch-depth: 0`"
+            )
         return None
     commit = at.commit
-    sources: list[Callable[[], tuple[ScoredModel, Predictions, Source] | None]] = [
+    sources: list[Callable[[], tuple[ScoredModel, Predictions, BaselineSource] | None]] = [
         lambda: _recorded(workspace, commit, store),
         lambda: _carried(workspace, commit, evaluated, ("dvc outputs", "git")),
-        lambda: _run_artifact(workspace, commit),
+        lambda: _run_artifact(workspace, commit, rules.model),
         lambda: _carried(workspace, commit, evaluated, ("run cache", "rebuilt")),
     ]
     for source in sources:
@@ -123,20 +121,11 @@ def _has_outputs(workspace: Workspace, commit: str, rules: Config) -> bool:
         return True
     listed = git.try_text(root, "ls-tree", "-r", "-z", "--name-only", commit, "--", ".") or ""
     locks = [path for path in listed.split("\0") if path.rpartition("/")[2] == "dvc.lock"]
-    outputs = {out for path in locks for out in _locked_outputs(git.file_at(root, commit, path) or b"", path.rpartition("/")[0])}
+    outputs = {out for path in locks for out in locked_outputs(git.file_at(root, commit, path) or b"", path.rpartition("/")[0])}
     return any(predicted == out or predicted.startswith(f"{out}/") for out in outputs)
 
 
-def _locked_outputs(lock: bytes, folder: str) -> set[str]:
-    """Paths of the outputs a dvc.lock has hashes of, relative to the working directory."""
-    try:
-        stages = yaml.safe_load(lock)["stages"].values()
-        return {posixpath.normpath(posixpath.join(folder, str(out["path"]))) for stage in stages for out in stage.get("outs", [])}
-    except (yaml.YAMLError, AttributeError, KeyError, TypeError):
-        return set()
-
-
-def _recorded(workspace: Workspace, commit: str, store: Store) -> tuple[ScoredModel, Predictions, Source] | None:
+def _recorded(workspace: Workspace, commit: str, store: Store) -> tuple[ScoredModel, Predictions, BaselineSource] | None:
     name = f"evaluations/{commit}.json"
     content = store.read(name)
     if content is None and git.commit(workspace.root, commit) is not None:
@@ -160,7 +149,7 @@ def _recorded(workspace: Workspace, commit: str, store: Store) -> tuple[ScoredMo
 
 def _carried(
     workspace: Workspace, commit: str, evaluated: EvaluateFindings, accepted: tuple[str, ...]
-) -> tuple[ScoredModel, Predictions, Source] | None:
+) -> tuple[ScoredModel, Predictions, BaselineSource] | None:
     carried = evaluated.baseline
     if carried is None or carried.source not in accepted or carried.model.commit != commit:
         return None
@@ -168,13 +157,13 @@ def _carried(
     return carried.model, _read(path, carried.model), carried.source
 
 
-def _run_artifact(workspace: Workspace, commit: str) -> tuple[ScoredModel, Predictions, Source] | None:
+def _run_artifact(workspace: Workspace, commit: str, name: str) -> tuple[ScoredModel, Predictions, BaselineSource] | None:
     """What a workflow run of that very commit left; only where a token is there to ask with."""
     if not workspace.context.is_github or workspace.context.token is None:
         return None
     from mlgate.forge.client import Forge
 
-    artifact = Forge(workspace.context).find_run_artifact(commit, f"mlgate-{workspace.config.model}-train-")
+    artifact = Forge(workspace.context).find_run_artifact(commit, f"mlgate-{name}-train-")
     if artifact is None:
         return None
     with tempfile.TemporaryDirectory(prefix="mlgate-artifact-") as folder:
@@ -185,7 +174,7 @@ def _run_artifact(workspace: Workspace, commit: str) -> tuple[ScoredModel, Predi
             return None
         evidence = records.load(path, "evaluate")
         findings = evidence.findings
-        if evidence.model != workspace.config.model or evidence.subject.commit != commit or not isinstance(findings, EvaluateFindings):
+        if evidence.model != name or evidence.subject.commit != commit or not isinstance(findings, EvaluateFindings):
             return None  # of another model whose name begins alike, or of a merge commit that only bore this head
         model = findings.candidate
         return model, _read(records.checked_file(model.predictions, unpacked), model), "run artifact"
@@ -203,6 +192,8 @@ def _of_file(workspace: Workspace, rules: Config, path: str, base: BaselineCommi
     if content is not None:
         source = workspace.files / "gate" / f"baseline{Path(inside).suffix}"
         records.write_bytes(source, content)
+    elif base.commit and workspace.context.is_github and (source.resolve() != source or git.file_at(workspace.root, "HEAD", inside)):
+        raise InputError(f"{where}: '{path}' is not there at the baseline {base.commit[:12]}, and this change's own file does not count")
     elif not source.is_file():
         raise InputError(f"{where}: no file '{path}', and neither `base` nor `champion`{_git_hint(workspace, path)}")
     how = f"{path} as of {base.commit[:12]}" if content is not None and base.commit else path

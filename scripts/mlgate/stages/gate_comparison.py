@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mlgate.config import LOWER_IS_BETTER, Config, RuleConfig, metric_name, user_code
-from mlgate.evaluation.loading import positive_class
+from mlgate.config import LOWER_IS_BETTER, METRICS_OF_SCORES, Config, RuleConfig, metric_name, user_code
+from mlgate.evaluation.labels import positive_class
 from mlgate.evaluation.metrics import groups
 from mlgate.evaluation.predictions import Pairing, Predictions
-from mlgate.evidence import Comparison, Confusion, MetricValue, Residuals, SliceComparison, finite
+from mlgate.evidence import Comparison, Confusion, MetricValue, Residuals, SliceComparison, SliceMetrics, finite
 from mlgate.stages.gate_baseline import Baseline
 from mlgate.stats import comparison as statistics
 from mlgate.stats import confusion
@@ -52,6 +52,12 @@ class Examination:
         return model.metrics - own
 
     @property
+    def scored(self) -> frozenset[str]:
+        """Metrics that the rules have computed from probabilities: no number of the candidate's takes their place once these are gone."""
+        own = {metric_name(reference) for reference in self.rules.evaluation.metrics if user_code(reference)}
+        return METRICS_OF_SCORES - own if self.rules.evaluation.columns.score is not None else frozenset()
+
+    @property
     def names(self) -> list[str]:
         """Every metric there is a row for, guarded ones first. What a rule asks for and mlgate knows is computed, reported or not."""
         known = self.known(model_of(self.candidate, self.rules))
@@ -83,6 +89,8 @@ def value_of(examined: Examination, metric: str) -> float | None:
             return finite(statistics.point(metric, model))
         except UndefinedMetricError:
             return None
+    if metric in examined.scored:
+        return None
     if metric in examined.candidate.values:
         return finite(float(examined.candidate.values[metric].mean()))
     return examined.metrics[metric].value if metric in examined.metrics else None
@@ -116,6 +124,34 @@ def slices(examined: Examination, say: Callable[[str], None]) -> list[SliceCompa
             if compared is not None:
                 rows.append(SliceComparison(column=column, value=value, n=len(index), comparison=_row(examined, name, compared)))
     return rows
+
+
+def slices_of_first(examined: Examination, recorded: list[SliceMetrics]) -> list[SliceComparison]:
+    """Where there is nothing to compare with: the candidate's own values on its slices, as its evaluation recorded them."""
+    guarded = [name for name in examined.names if examined.margin_rule(name) is not None]
+    names = guarded or [name for name in examined.names if name in ACCURACY_LIKE][:1]
+    return [
+        SliceComparison(column=found.column, value=found.value, n=found.n, comparison=_alone(examined, name, value))
+        for found in recorded
+        for name in names
+        if (value := found.metrics.get(name)) is not None
+    ]
+
+
+def _alone(examined: Examination, name: str, value: float) -> Comparison:
+    rule = examined.margin_rule(name)
+    return Comparison(
+        metric=name,
+        better=examined.better(name),
+        candidate=value,
+        baseline=None,
+        difference=None,
+        low=None,
+        high=None,
+        method=None,
+        verdict=None,
+        margin=rule.margin if rule else None,
+    )
 
 
 def confusion_of(examined: Examination) -> Confusion | None:

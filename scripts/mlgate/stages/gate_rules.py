@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mlgate.config import Config, RuleConfig, did_you_mean
+from mlgate.config import Config, RuleConfig
 from mlgate.errors import InputError
 from mlgate.evidence import Comparison, RuleResult, Verdict
+from mlgate.mistakes import did_you_mean
 from mlgate.render import numbers
 from mlgate.stats.verdict import worst
 

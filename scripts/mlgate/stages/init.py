@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import mlgate
 from mlgate import config as configuration
 from mlgate import evidence as records
-from mlgate import git
+from mlgate import git, strict_yaml
 from mlgate.errors import InputError
 
 if TYPE_CHECKING:
@@ -59,8 +59,10 @@ def run(root: Path, config_path: str, *, is_forced: bool = False) -> list[str]:
         Lines that say what was written, what it rests on, and what to do next.
 
     Raises:
-        InputError: not in a Git repository, a file is there already, or dvc.yaml cannot be read. Nothing was written then.
+        InputError: no such folder, not in a Git repository, a file is there already, or dvc.yaml cannot be read. Nothing was written then.
     """
+    if not root.is_dir():
+        raise InputError(f"working-directory: no folder '{root}'")
     top = git.require_repository(root)
     found = survey(root)
     proposals = {root / config_path: render_config(found)}
@@ -87,7 +89,7 @@ def survey(root: Path) -> Findings:
     found = Findings(model=re.sub(r"[^A-Za-z0-9._-]+", "-", root.name).strip(".-_") or "model")
     dvc_yaml = root / "dvc.yaml"
     if dvc_yaml.exists():
-        _survey_pipeline(configuration.parse_yaml(dvc_yaml.read_bytes(), "dvc.yaml"), found)
+        _survey_pipeline(strict_yaml.parse(dvc_yaml.read_bytes(), "dvc.yaml"), found)
     elif (root / "train.py").exists():
         found.remarks.append("train.py: taken as the training command")
     else:

@@ -1,5 +1,5 @@
 """What a run is compared with, and what it came from: the baseline commit, the fingerprint of a commit's inputs, the rules that
-decide, and what changed. Used by evaluate and gate; asks Git only, never the network."""
+decide. Used by evaluate and gate; asks Git only, never the network."""
 
 from __future__ import annotations
 
@@ -13,11 +13,8 @@ from typing import Literal
 from mlgate import git
 from mlgate.config import Config
 from mlgate.errors import InputError
-from mlgate.stages.changes import changes
 from mlgate.stages.revision import Revision
 from mlgate.workspace import Workspace
-
-__all__ = ["BaselineCommit", "baseline_commit", "changes", "inputs_sha256", "rules_of"]
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 from mlgate import stages
-from mlgate.evidence import Evidence
+from mlgate.evidence import BEFORE_THE_GATE, Evidence
 from mlgate.stages import report
 from mlgate.workspace import Workspace
 
-BEFORE_THE_GATE = ("check", "pull-data", "validate-data", "train", "evaluate")
 LABELS = {
     "check": "running your tests",
     "pull-data": "pulling data",

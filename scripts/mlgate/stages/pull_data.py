@@ -8,6 +8,7 @@ from pathlib import Path
 from mlgate.config import Config
 from mlgate.data import cache, pull
 from mlgate.evidence import Annotation, PulledTarget, PullFindings
+from mlgate.render import numbers
 from mlgate.workspace import StageResult, Workspace
 
 _KIND_OF_BASELINE = frozenset({"base", "champion"})
@@ -22,20 +23,25 @@ def run(workspace: Workspace) -> StageResult:
     """
     cache.share(os.environ)
     config = workspace.config
-    options = pull.Options(
-        remote=config.data.remote,
-        with_sources=config.data.pull is None,
-        is_made_later=config.data.prepare is not None,
-        may_be_absent=config.data.pull is None and config.data.prepare is not None,
-    )
     with workspace.console.progress("pull-data") as progress:
-        pulled = pull.fetch(workspace.root, named_data(config), options, progress.say)
+        pulled = pull.fetch(workspace.root, named_data(config), options(config), progress.say)
     return StageResult(
         status="passed",
         summary=". ".join([_summary(pulled.findings), *pulled.notes]),
         findings=pulled.findings,
         data=[target.data for target in pulled.findings.targets],
         annotations=[Annotation(path=workspace.config_path, level="notice", message=note) for note in pulled.notes],
+    )
+
+
+def options(config: Config) -> pull.Options:
+    """How to pull it: with what the pipeline reads, where nothing else is said, and without what `prepare` will make."""
+    data = config.data
+    return pull.Options(
+        remote=data.remote,
+        with_sources=data.pull is None,
+        is_made_later=data.prepare is not None,
+        may_be_absent=data.pull is None and data.prepare is not None,
     )
 
 
@@ -53,7 +59,7 @@ def _summary(findings: PullFindings) -> str:
     if not findings.targets:
         return "no data to pull"
     total = sum(target.data.files for target in findings.targets)
-    size = _size(sum(target.data.size_bytes for target in findings.targets))
+    size = numbers.size(sum(target.data.size_bytes for target in findings.targets))
     from_remote = sum(target.files_from_remote for target in findings.targets)
     from_cache = sum(target.files_from_cache for target in findings.targets)
     origins = []
@@ -71,12 +77,3 @@ def _summary(findings: PullFindings) -> str:
 def _names(targets: list[PulledTarget]) -> str:
     paths = [target.data.path for target in targets]
     return ", ".join(paths) if len(paths) <= 3 else f"{', '.join(paths[:3])} and {len(paths) - 3} more"
-
-
-def _size(size_bytes: int) -> str:
-    size = float(size_bytes)
-    for unit in ("B", "kB", "MB", "GB"):
-        if size < 1000:
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1000
-    return f"{size:.1f} TB"

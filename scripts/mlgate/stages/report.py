@@ -150,7 +150,7 @@ class _Drawing:
 def _drawing(workspace: Workspace, view: ReportView) -> Iterator[_Drawing]:
     cache = _cache_folder(workspace, os.environ)
     process = subprocess.Popen(
-        [sys.executable, "-P", "-m", "mlgate.render.plots"],
+        [sys.executable, "-I", "-m", "mlgate.render.plots"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from mlgate.console import plain
-from mlgate.stages import dispatch, secret_env
+from mlgate.stages import dispatch, overrides, secret_env
 from mlgate.workspace import Workspace
 
 
@@ -28,7 +28,5 @@ def run(workspace: Workspace, environ: Mapping[str, str]) -> list[str]:
     if revision := environ.get("MLGATE_DATA_REV"):
         lines.append(f"✓ data of {plain(revision)}: {', '.join(dispatch.use_data_of(workspace.root, revision))}")
     if environ.get("MLGATE_PARAMS"):
-        from mlgate.stages import overrides
-
         lines += [f"✓ {asked.path}: {asked.key} = {plain(str(asked.value))}" for asked in overrides.apply(workspace)]
     return [*lines, f"✓ {workspace.config_path}: model {workspace.config.model}"]

@@ -9,7 +9,7 @@ from mlgate.data.identity import differing
 from mlgate.errors import InputError
 from mlgate.evidence import DataRef, ValidationFindings
 from mlgate.stages import commands
-from mlgate.stages.pull_data import named_data
+from mlgate.stages.pull_data import named_data, options
 from mlgate.workspace import Workspace
 
 _SHOWN = 3
@@ -43,15 +43,9 @@ def fetch(workspace: Workspace, references: list[DataRef]) -> None:
     wanted = [*references, *(pulled.subject.data if pulled else [])]
     if pulled is not None and all((workspace.root / reference.path).exists() for reference in wanted):
         return
-    data = workspace.config.data
-    options = pull.Options(
-        remote=data.remote,
-        with_sources=data.pull is None,
-        is_made_later=data.prepare is not None,
-        may_be_absent=data.pull is None and data.prepare is not None,
-    )
+    config = workspace.config
     with workspace.console.progress("pulling the data that was validated") as progress:
-        pull.fetch(workspace.root, named_data(workspace.config), options, progress.say)
+        pull.fetch(workspace.root, named_data(config), options(config), progress.say)
 
 
 def ensure(workspace: Workspace, references: list[DataRef]) -> None:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Literal
 
+from mlgate.evidence import Verdict
 from mlgate.stats.intervals import Interval, tango_interval
-
-Verdict = Literal["better", "no worse", "worse", "cannot tell"]
 
 WORST_FIRST: tuple[Verdict, ...] = ("worse", "cannot tell", "no worse", "better")
 MOST_EXAMPLES = 1_000_000_000

@@ -13,8 +13,8 @@ from typing import Any
 
 import yaml
 
-from mlgate.config import did_you_mean
 from mlgate.errors import InputError
+from mlgate.mistakes import did_you_mean
 
 _MAX_BYTES = 1_000_000
 _MAX_VALUES = 20_000

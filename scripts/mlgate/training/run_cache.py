@@ -15,6 +15,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mlgate import git
+from mlgate.console import plain
+
 
 @dataclass
 class Recalled:
@@ -262,4 +265,4 @@ def _opened(repository: Path) -> Iterator[Any]:
 
 
 def _one_line(error: BaseException) -> str:
-    return " ".join(f"{error}".split())[:300] or type(error).__name__
+    return git.without_credentials(plain(str(error)))[:300] or type(error).__name__

@@ -281,24 +281,6 @@ def test_evidence_of_another_commit_is_refused(tmp_path: Path) -> None:
     assert (evidence.exit_code, "another commit" in evidence.summary) == (2, True)
 
 
-def test_the_gate_imports_no_heavy_library(tmp_path: Path) -> None:
-    import subprocess
-    import sys
-
-    root = project(tmp_path / "repository")
-    base = gate_runs.git(root, "rev-parse", "HEAD")
-    next_commit(root, 1, branch="feature")
-    workspace = open_workspace(root)
-    evaluated(workspace, classified(*labels(950)), classified(*labels(900)), baseline_commit=base)
-    # pandas is not among them: pyarrow imports it for itself where it is installed, which the gate's own extra does not do
-    code = (
-        "import sys; from mlgate import cli; code = cli.main(['gate']); "
-        "print(code, [m for m in ('mlflow', 'dvc', 'matplotlib', 'sklearn', 'scipy', 'pandera', 'github') if m in sys.modules])"
-    )
-    finished = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
-    assert finished.stdout.strip().endswith("0 []"), finished.stdout + finished.stderr
-
-
 def test_the_users_own_metric_is_compared_by_its_values_and_never_taken_for_one_of_ours(tmp_path: Path) -> None:
     config = CONFIG.replace("metrics: [accuracy, f1_macro]", "metrics: [f1_macro, metrics/own.py:accuracy]").replace(
         "{metric: accuracy, margin: 0.02}", "{metric: accuracy, margin: 0.02, better: higher}"

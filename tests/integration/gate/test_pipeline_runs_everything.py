@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mlgate.console import Console
-from mlgate.evidence import Evidence
+from mlgate.evidence import BEFORE_THE_GATE, Evidence
 from mlgate.stages import pipeline
 from mlgate.workspace import Workspace
 from support import commit_files, git, make_repository
@@ -51,7 +51,7 @@ def test_a_laptop_gets_the_same_answer_as_a_pull_request(tmp_path: Path, capsys:
     root = project(tmp_path / "repository")
     code, found = run(root)
     assert code == 0, [evidence.summary for evidence in found.values()]
-    assert list(found) == [*pipeline.BEFORE_THE_GATE, "gate", "report"]
+    assert list(found) == [*BEFORE_THE_GATE, "gate", "report"]
     assert found["gate"].findings.is_first_model
     assert found["gate"].findings.recorded_in_store
     stale = root / ".mlgate" / "digits" / "files" / "stale.txt"

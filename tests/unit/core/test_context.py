@@ -116,3 +116,11 @@ def test_the_token_is_in_no_representation(tmp_path: Path) -> None:
     assert TOKEN not in str(found)
     assert found.run is not None
     assert TOKEN not in found.run.model_dump_json()
+
+
+def test_the_patience_with_github_is_a_number_of_seconds(tmp_path: Path) -> None:
+    assert context(tmp_path, "push", {}).github_patience_s == 90
+    assert context(tmp_path, "push", {}, MLGATE_GITHUB_PATIENCE_S="2.5").github_patience_s == 2.5
+    for wrong in ("long", "-1", "nan", "inf"):
+        with pytest.raises(InputError, match=f"MLGATE_GITHUB_PATIENCE_S: expected seconds as a number from 0, got '{wrong}'"):
+            context(tmp_path, "push", {}, MLGATE_GITHUB_PATIENCE_S=wrong)

@@ -240,6 +240,7 @@ def test_text_predicted_by_a_regression_is_refused(tmp_path: Path, kind: str) ->
     ("table", "part"),
     [
         ({"id": [1, 2], "y": [0, 1], "y_pred": [0.0, float("nan")]}, "column 'y_pred': row 1 (from 0): 1 missing"),
+        ({"id": [1, 2], "y": ["cat", "dog"], "y_pred": ["cat", "nan"]}, "column 'y_pred': row 1 (from 0): 1 NaN; expected a label"),
         ({"id": [1, 2], "y": [0, None], "y_pred": [0, 1]}, "column 'y': row 1 (from 0): 1 missing"),
         ({"id": [1.5, 2], "y": [0, 1], "y_pred": [0, 1]}, "expected whole numbers or text as ids, got double"),
         ({"id": [True, False], "y": [0, 1], "y_pred": [0, 1]}, "expected whole numbers or text as ids, got bool"),

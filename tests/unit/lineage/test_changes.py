@@ -9,6 +9,7 @@ import pytest
 
 from mlgate.context import RunContext
 from mlgate.evidence import Change
+from mlgate.stages import changes as differences
 from mlgate.stages import lineage
 from mlgate.workspace import Workspace
 from support import MINIMAL_CONFIG, commit_files, git, make_repository
@@ -64,7 +65,7 @@ def after(root: Path, files: dict[str, str]) -> list[Change]:
 
 
 def changes(root: Path, baseline: str | None, context: RunContext | None = None) -> list[Change]:
-    return lineage.changes(replace(Workspace.open(root, "mlgate.yaml", {}), context=context or RunContext()), baseline)
+    return differences.changes(replace(Workspace.open(root, "mlgate.yaml", {}), context=context or RunContext()), baseline)
 
 
 def test_nothing_changed_is_an_empty_list(root: Path) -> None:

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from mlgate import process
+from mlgate.environment import user_environment, user_interpreter
 from mlgate.errors import InputError
-from mlgate.process import call_user_python, run_command, user_environment, user_interpreter
+from mlgate.process import call_user_python, run_command
 
 SCRIPTS = Path(process.__file__).parents[1]
 

@@ -9,7 +9,12 @@ import pytest
 
 from mlgate.config import ReportConfig
 from mlgate.render import terminal, view
+from mlgate.render.document import ReportView
 from report_cases import CASES, HOSTILE, hostile
+
+
+def built(case: str) -> ReportView:
+    return view.build(CASES[case](), model="digits", report=ReportConfig())
 
 
 @pytest.mark.parametrize(
@@ -22,11 +27,11 @@ from report_cases import CASES, HOSTILE, hostile
     ],
 )
 def test_the_first_line_is_the_verdict(case: str, line: str) -> None:
-    assert terminal.summary(CASES[case](), is_coloured=False).split("\n")[0] == line
+    assert terminal.summary(built(case), is_coloured=False).split("\n")[0] == line
 
 
 def test_the_table_is_aligned_and_the_page_is_named() -> None:
-    lines = terminal.summary(CASES["worse"](), "/tmp/x/report.html", is_coloured=False).split("\n")
+    lines = terminal.summary(built("worse"), "/tmp/x/report.html", is_coloured=False).split("\n")
     table = [line for line in lines if "●" in line]
     assert len(table) == 3
     assert len({line.index("─") for line in table}) == 1
@@ -34,13 +39,13 @@ def test_the_table_is_aligned_and_the_page_is_named() -> None:
 
 
 def test_a_failed_check_shows_the_end_of_its_output() -> None:
-    text = terminal.summary(CASES["failed_check"](), is_coloured=False)
+    text = terminal.summary(built("failed_check"), is_coloured=False)
     assert "  ✗ pytest -q failed with exit code 1 after 2.2 s\n    ____ test_scaling ____\n    E   AssertionError" in text
 
 
 def test_no_line_of_a_hostile_repository_is_a_command_or_an_escape_sequence() -> None:
-    built = view.build(hostile(), model="digits", report=ReportConfig(title=HOSTILE, examples=True))
-    for line in terminal.summary(built, HOSTILE, is_coloured=False).split("\n"):
+    shown = view.build(hostile(), model="digits", report=ReportConfig(title=HOSTILE, examples=True))
+    for line in terminal.summary(shown, HOSTILE, is_coloured=False).split("\n"):
         assert not line.lstrip().startswith("::")
         assert "##[" not in line
         assert "\x1b" not in line
@@ -64,5 +69,5 @@ class Terminal(io.StringIO):
 )
 def test_colour_is_for_a_person_who_has_not_declined_it(stream: Any, environ: dict[str, str], is_coloured: bool) -> None:
     assert terminal.wants_colour(stream, environ) == is_coloured
-    text = terminal.summary(CASES["better"](), is_coloured=is_coloured)
+    text = terminal.summary(built("better"), is_coloured=is_coloured)
     assert ("\x1b[" in text) == is_coloured

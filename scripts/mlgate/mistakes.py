@@ -1,0 +1,124 @@
+"""What a person wrote wrong, put into words: the key path of each mistake, what stands there, the nearest right name."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import types
+from collections.abc import Iterable
+from typing import Annotated, Any, Union, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+
+_MAX_MISTAKES = 25
+_MAX_NAMES = 25
+# pydantic adds the branch of a union to the location; users know only their own keys
+_UNION_BRANCHES = frozenset({"str", "int", "bool", "float", "constrained-str", "none"})
+
+
+class MistakeAtKeyError(ValueError):
+    """For validators that look at a whole model and know better than pydantic which key is wrong."""
+
+    def __init__(self, key: str, message: str) -> None:
+        super().__init__(message)
+        self.key = key
+
+
+def did_you_mean(word: str, known: Iterable[object]) -> str:
+    """`; did you mean 'x'?` for the nearest known name, or the names there are, or nothing."""
+    names = [str(name) for name in known]
+    near = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
+    if near:
+        return f"; did you mean '{near[0]}'?"
+    return f"; expected one of {', '.join(names)}" if names and len(names) <= _MAX_NAMES else ""
+
+
+def kind_of(value: object) -> str:
+    """What a value of a YAML file is, in words: `the text 'x'`, `a list`."""
+    match value:
+        case None:
+            return "nothing"
+        case bool():
+            return f"{str(value).lower()} (a yes/no value)"
+        case dict():
+            return "a mapping"
+        case list():
+            return "a list"
+        case str():
+            return f"the text '{shortened(value)}'"
+        case _:
+            return f"{shortened(value)} (a {type(value).__name__})"
+
+
+def shortened(value: object) -> str:
+    """A value as it may be quoted in a message."""
+    text = " ".join(str(value).encode(errors="backslashreplace").decode().split())
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def explain(error: ValidationError, model: type[BaseModel]) -> list[str]:
+    """One line a mistake: key path, what was expected, what is there.
+
+    Args:
+        error: what pydantic found wrong with a document.
+        model: what the document should have been; names the keys there are.
+    """
+    lines = []
+    for problem in error.errors(include_url=False):
+        location = problem["loc"]
+        cause = problem.get("ctx", {}).get("error")
+        if isinstance(cause, MistakeAtKeyError):
+            lines.append(f"{cause.key}: {cause}")
+            continue
+        kind, given = problem["type"], problem.get("input")
+        match kind:
+            case "extra_forbidden":
+                key = str(location[-1])
+                lines.append(f"{_key_path(location[:-1], key)}: unknown key{did_you_mean(key, _keys_at(model, location[:-1]))}")
+            case "invalid_key":
+                lines.append(f"{_key_path(location[:-1]) or 'top level'}: expected text as a key, got {kind_of(given)}")
+            case "missing":
+                lines.append(f"{_key_path(location)}: missing; this key is required")
+            case "value_error":
+                lines.append(f"{_key_path(location) or 'mlgate'}: {cause}")
+            case "literal_error":
+                expected = re.findall(r"'([^']*)'", str(problem.get("ctx", {}).get("expected", "")))
+                lines.append(f"{_key_path(location)}: '{shortened(given)}' is not possible{did_you_mean(str(given), expected)}")
+            case _:
+                lines.append(
+                    f"{_key_path(location) or 'top level'}: {problem['msg'][:1].lower()}{problem['msg'][1:]}, got {kind_of(given)}"
+                )
+    distinct = list(dict.fromkeys(lines))
+    more = len(distinct) - _MAX_MISTAKES
+    return [*distinct[:_MAX_MISTAKES], f"and {more:,} more mistakes"] if more > 0 else distinct
+
+
+def _key_path(location: tuple[int | str, ...], *more: str) -> str:
+    path = ""
+    for part in (*location, *more):
+        if isinstance(part, int):
+            path += f"[{part}]"
+        elif part not in _UNION_BRANCHES:
+            path += f".{part}" if path else str(part)
+    return path
+
+
+def _keys_at(model: Any, location: tuple[int | str, ...]) -> list[str]:
+    for part in location:
+        if isinstance(part, int):
+            continue
+        field = next((f for name, f in model.model_fields.items() if part in (name, f.alias)), None)
+        if field is None:
+            return []
+        model = _model_in(field.annotation)
+        if model is None:
+            return []
+    return [field.alias or name for name, field in model.model_fields.items()]
+
+
+def _model_in(annotation: Any) -> Any:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    if get_origin(annotation) in (list, Union, types.UnionType, Annotated):
+        return next((found for found in map(_model_in, get_args(annotation)) if found), None)
+    return None
