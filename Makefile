@@ -8,8 +8,9 @@ RUN := .venv/bin
 export UV_PYTHON_DOWNLOADS := never
 # Behind a company's proxy the machine knows the certificates, not uv.
 export UV_SYSTEM_CERTS := true
-# Compiled once at installation, not at every import where PYTHONDONTWRITEBYTECODE is set.
+# Compiled once, at installation and at the first import, not at every one.
 export UV_COMPILE_BYTECODE := true
+unexport PYTHONDONTWRITEBYTECODE
 export DVC_NO_ANALYTICS := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 # The suites run beside one another on as many workers as there are cores.

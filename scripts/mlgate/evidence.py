@@ -39,7 +39,8 @@ InsidePath = Annotated[str, StringConstraints(min_length=1, max_length=4096), Af
 class Record(BaseModel):
     """Base of everything in evidence: closed (unknown keys are refused), frozen, without NaN or infinity."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
+    # Built at first use: a command reads and writes a few of them.
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True, defer_build=True)
 
 
 class FileRef(Record):

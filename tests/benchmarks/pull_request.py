@@ -1,7 +1,9 @@
 """`make bench`: a pull request outside training beside its hand-written equivalent, start-up of every command, and the stages' time.
 
-Both sides work on fresh clones of the same repository (examples/digits), in turn, as a runner would: each command is a process of its
-own, tests of the user's are left out, training is timed apart and taken off. The hand-written side compares nothing and blocks nothing.
+Both sides work on fresh clones of the same repository (examples/digits), in turn, as a runner would: data is pulled and checked, `dvc
+repro` trains (timed apart and taken off on both sides), a comment is posted. The hand-written side compares nothing, tracks nothing
+and blocks nothing. mlgate runs in the environments its actions make, one a job, once with a process a stage as the workflows have it
+and once as `mlgate run`.
 """
 
 from __future__ import annotations
@@ -26,9 +28,12 @@ from demo import PULL_REQUESTS, Demo  # noqa: E402
 from github_stand_in import StandIn  # noqa: E402
 
 BY_HAND = Path(__file__).parent / "by_hand"
+JOBS = {"data": ("pull-data", "validate-data"), "train": ("pull-data", "train", "evaluate"), "verdict": ("gate", "report")}
 STAGES = ("pull-data", "validate-data", "train", "evaluate", "gate", "report")
 COMMANDS = ("check", *STAGES, "run", "init", "setup", "schema")
+JOB_OF = {"pull-data": "data", "validate-data": "data", "train": "train", "evaluate": "train", "gate": "verdict", "report": "verdict"}
 TOOLS = Path(sys.executable).parent
+MLGATE = ROOT / "scripts" / "mlgate.sh"
 
 
 @dataclass(frozen=True)
@@ -46,6 +51,7 @@ class Repository(Demo):
     def __init__(self, folder: Path, user_bin: Path, by_hand_bin: Path) -> None:
         super().__init__(folder, user_bin)
         self.by_hand_bin = by_hand_bin
+        self.environment.pop("PYTHONDONTWRITEBYTECODE", None)
         engineer = self.make_origin()
         self.base = self.git(engineer, "rev-parse", "HEAD")
         self.run("main", "main")
@@ -65,8 +71,37 @@ class Repository(Demo):
         """Empty the runs of the DVC remote: every measured run trains."""
         shutil.rmtree(self.folder / "dvc-remote" / "runs", ignore_errors=True)
 
-    def with_mlgate(self, github: StandIn) -> Run:
-        """The stages, a process each, as on GitHub."""
+    def make_origin(self) -> Path:
+        """The demo's, but what is validated is what was pulled, as by hand: no `data.prepare`."""
+        engineer = super().make_origin()
+        config = engineer / "mlgate.yaml"
+        config.write_text(
+            config.read_text().replace("  prepare: dvc repro prepare\n", "").replace("checks: [python -m pytest -q tests]\n", "")
+        )
+        self.commit(engineer, "For the benchmark", "main")
+        return engineer
+
+    def install(self) -> None:
+        """What the actions install: an environment a job, with what its stages need."""
+        for job, stages in {**JOBS, "all": STAGES}.items():
+            environment = {
+                **self.environment,
+                "MLGATE_ENVIRONMENT": str(self.folder / "environments" / job),
+                "MLGATE_STAGES": " ".join(stages),
+            }
+            self.mlgate("setup", self.folder / "engineer", environment)
+
+    def mlgate(self, command: str, where: Path, environment: dict[str, str]) -> float:
+        """Wall time of a command, called as the actions call it."""
+        started = time.perf_counter()
+        finished = subprocess.run([MLGATE, command], cwd=where, env=environment, capture_output=True, text=True, check=False)
+        duration_s = time.perf_counter() - started
+        if finished.returncode:
+            raise SystemExit(f"bench: mlgate {command} failed:\n{finished.stdout}{finished.stderr}")
+        return duration_s
+
+    def with_mlgate(self, github: StandIn, *, is_one_process: bool) -> Run:
+        """The stages, a process each as on GitHub, or `mlgate run`."""
         clone = self.clone()
         event = clone.parent / f"{clone.name}.json"
         event.write_text(
@@ -94,12 +129,9 @@ class Repository(Demo):
             "MLGATE_STORE_URL": str(self.folder / "origin.git"),
         }
         stages = {}
-        for stage in STAGES:
-            started = time.perf_counter()
-            finished = subprocess.run([TOOLS / "mlgate", stage], cwd=clone, env=environment, capture_output=True, text=True, check=False)
-            stages[stage] = time.perf_counter() - started
-            if finished.returncode:
-                raise SystemExit(f"bench: mlgate {stage} failed:\n{finished.stdout}{finished.stderr}")
+        for command in ("run",) if is_one_process else STAGES:
+            job = "all" if is_one_process else JOB_OF[command]
+            stages[command] = self.mlgate(command, clone, {**environment, "MLGATE_ENVIRONMENT": str(self.folder / "environments" / job)})
         evidence = json.loads((clone / ".mlgate/digits/evidence/train.json").read_text())
         training_s = evidence["findings"]["run"]["duration_s"]
         return Run(sum(stages.values()) - training_s, training_s, stages)
@@ -136,18 +168,22 @@ def median(values: list[float]) -> str:
 def compare(folder: Path, user_bin: Path, by_hand_bin: Path, runs: int) -> None:
     print(f"A pull request outside training, {runs} runs in turn, seconds: median (least to most)", flush=True)
     repository = Repository(folder / "repository", user_bin, by_hand_bin)
-    ours, theirs = [], []
+    repository.install()
+    ours, theirs, in_one = [], [], []
     with StandIn("octo/models") as github:
         github.add_pull_request(7, head_sha=repository.head, base_sha=repository.base)
-        for _ in range(runs):
+        for _ in range(runs + 1):
             repository.forget_training()
             theirs.append(repository.by_hand(github))
             repository.forget_training()
-            ours.append(repository.with_mlgate(github))
-    print(f"  by hand  {median([run.outside_training_s for run in theirs])}   training {median([run.training_s for run in theirs])}")
-    print(f"  mlgate   {median([run.outside_training_s for run in ours])}   training {median([run.training_s for run in ours])}")
-    ratios = [our.outside_training_s / their.outside_training_s for our, their in zip(ours, theirs, strict=True)]
-    print(f"  mlgate / by hand {median(ratios)}")
+            ours.append(repository.with_mlgate(github, is_one_process=False))
+            repository.forget_training()
+            in_one.append(repository.with_mlgate(github, is_one_process=True))
+    del theirs[0], ours[0], in_one[0]  # a warm-up: first imports compile
+    for name, sides in (("by hand", theirs), ("mlgate, a process a stage", ours), ("mlgate run", in_one)):
+        outside = [run.outside_training_s for run in sides]
+        ratios = [run.outside_training_s / their.outside_training_s for run, their in zip(sides, theirs, strict=True)]
+        print(f"  {name:<28}{median(outside)}   / by hand {median(ratios)}   training {median([run.training_s for run in sides])}")
     print("  mlgate's stages, training included:")
     for stage in STAGES:
         print(f"    {stage:<14}{median([run.stages_s[stage] for run in ours])}")

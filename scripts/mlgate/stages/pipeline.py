@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
+import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from mlgate import stages
@@ -33,11 +36,22 @@ def run(workspace: Workspace, shown: Callable[[Evidence[Any]], None]) -> int:
     """
     workspace.empty_state()
     for stage in BEFORE_THE_GATE:
+        if stage == "train":
+            threading.Thread(target=_import_ahead, args=(workspace,), daemon=True).start()
         if _run(stage, workspace, shown).exit_code:
             break
     gate, reported = (_run(stage, workspace, shown) for stage in ("gate", "report"))
     workspace.console.line(report.terminal_answer(workspace))
     return gate.exit_code or reported.exit_code
+
+
+def _import_ahead(workspace: Workspace) -> None:
+    """Import what the stages after training need while the training, another process, runs: they cost two seconds otherwise."""
+    modules = ["mlgate.stages.evaluate", "sklearn.metrics", "mlgate.stages.gate"]
+    modules += ["github"] if workspace.context.is_github else []
+    for module in modules:
+        with suppress(ImportError):  # whoever needs it says so
+            importlib.import_module(module)
 
 
 def _run(stage: str, workspace: Workspace, shown: Callable[[Evidence[Any]], None]) -> Evidence[Any]:
