@@ -75,6 +75,7 @@ def _bare(schema: Any, frame: Any) -> tuple[Any, list[Any], list[tuple[list[Any]
     gigabytes where all are broken, and they can be counted directly. Of the other rules it is told to keep one example."""
     bare = copy.deepcopy(schema)
     bare.drop_invalid_rows = False  # it would drop what is broken, and pass
+    bare.columns = _spelled_out(bare, frame)
     nulls, uniques = [], []
     for name, column in bare.columns.items():
         present = _columns_named(name, column, frame)
@@ -92,6 +93,20 @@ def _bare(schema: Any, frame: Any) -> tuple[Any, list[Any], list[tuple[list[Any]
         for one in component.checks:
             one.n_failure_cases = 1
     return bare, nulls, uniques
+
+
+def _spelled_out(schema: Any, frame: Any) -> dict[Any, Any]:
+    """The schema's columns by name, a pattern replaced by what it matches: pandera names the last match in every error of a pattern."""
+    columns: dict[Any, Any] = {}
+    for name, column in schema.columns.items():
+        matched = _columns_named(name, column, frame) if column.regex else []
+        if not matched:
+            columns[name] = column  # of a pattern without match, pandera says that it is missing
+        for one in matched:
+            if one not in schema.columns:
+                columns[one] = copy.deepcopy(column).set_name(one)
+                columns[one].regex = False
+    return columns
 
 
 def _set(component: Any, **values: Any) -> None:
@@ -147,6 +162,8 @@ def _broken(error: Any, frame: Any, mistyped: set[Any], is_showing_values: bool)
     reason, column = _reason(error), _column_of(error)
     if reason == "COLUMN_NOT_IN_DATAFRAME":
         return _about_schema(error.failure_cases if isinstance(error.failure_cases, str) else column, "column missing")
+    if reason == "INVALID_COLUMN_NAME" and getattr(error.schema, "regex", False):
+        return _about_schema(column, "no column matches")
     if reason == "COLUMN_NOT_IN_SCHEMA":
         return _about_schema(error.failure_cases, "column not in the contract")
     if reason == "COLUMN_NOT_ORDERED":

@@ -24,6 +24,7 @@ _SENTENCES = (
     (r"dtype (.*), found (.*)", "is {1}, not {0}"),
     (r"column missing", "is not there"),
     (r"column not in the contract", "is not in the contract"),
+    (r"no column matches", "matches no column"),
     (r"column out of order", "is not in its place"),
     (r"column names unique", "two columns have one name"),
 )

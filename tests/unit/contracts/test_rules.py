@@ -188,3 +188,20 @@ def test_counts_are_exact_and_quick_when_every_cell_is_broken() -> None:
         ("unique", n),
     ]
     assert all(len(rule["row_numbers"]) == 10 and rule["share"] == rule["rows"] / n for rule in found)
+
+
+def test_each_column_that_a_pattern_matches_is_named_with_its_own_rows() -> None:
+    schema = pa.DataFrameSchema(
+        {"p_.*": pa.Column(int, pa.Check.in_range(0, 1), regex=True), "p_c": pa.Column(int, pa.Check.ge(5))}, strict=True
+    )
+    frame = pd.DataFrame({"p_a": [0, 2, 1], "p_b": [3, 1, 4], "p_c": [5, 6, 4]})
+    assert sorted(broken(frame, schema)) == [
+        ("p_a", "in_range(0, 1)", 1, [1]),
+        ("p_b", "in_range(0, 1)", 2, [0, 2]),
+        ("p_c", "greater_than_or_equal_to(5)", 1, [2]),
+    ]
+
+
+def test_a_pattern_that_matches_nothing_is_said() -> None:
+    schema = pa.DataFrameSchema({"q_.*": pa.Column(int, regex=True)})
+    assert [(column, rule) for column, rule, _, _ in broken(pd.DataFrame({"x": [1]}), schema)] == [("q_.*", "no column matches")]
