@@ -42,7 +42,9 @@ def wait_for(path: Path, seconds: float = 10) -> str:
 def start_ours(command: str, tmp_path: Path, then: str = "") -> subprocess.Popen[str]:
     """A process of ours that runs a command of the user's and prints how it ended."""
     call = f"run_command({command!r}, root=Path('.'), log=Path('log'))"
-    program = f"from pathlib import Path; from mlgate.process import run_command; o = {call}; {then}"
+    # A shell that starts the tests in the background has them ignore Ctrl-C; ours must not inherit that.
+    heeded = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    program = f"{heeded}; from pathlib import Path; from mlgate.process import run_command; o = {call}; {then}"
     return subprocess.Popen(
         [sys.executable, "-c", program],
         cwd=tmp_path,
