@@ -9,16 +9,8 @@ from pathlib import Path
 import pytest
 from dvc.repo import Repo
 
-from support import commit_files, make_repository
+from support import MINIMAL_CONFIG, commit_files, make_repository
 
-CONFIG = """\
-model: digits
-train: {command: python train.py}
-evaluation:
-  task: classification
-  predictions: eval/predictions.csv
-  metrics: [accuracy]
-"""
 FILES = {
     "data/train.csv": "x,y\n" + "1,0\n" * 500,
     "data/images/1.txt": "one",
@@ -47,7 +39,7 @@ class Project:
         shutil.rmtree(self.root / "data" / "images", ignore_errors=True)
 
     def configure(self, text: str) -> None:
-        (self.root / "mlgate.yaml").write_text(CONFIG + text)
+        (self.root / "mlgate.yaml").write_text(MINIMAL_CONFIG + text)
 
 
 @pytest.fixture(scope="session")
@@ -64,7 +56,7 @@ def _own_dvc(tmp_path_factory: pytest.TempPathFactory) -> object:
 @pytest.fixture(scope="session")
 def _template(tmp_path_factory: pytest.TempPathFactory, _own_dvc: None) -> Path:
     base = tmp_path_factory.mktemp("template")
-    root = make_repository(base / "repository", {"mlgate.yaml": CONFIG, "notes.csv": "a\n1\n"})
+    root = make_repository(base / "repository", {"mlgate.yaml": MINIMAL_CONFIG, "notes.csv": "a\n1\n"})
     Repo.init(str(root)).close()
     (root / ".dvc" / "config").write_text("[core]\n    remote = storage\n['remote \"storage\"']\n    url = ../../remote\n")
     for name, text in FILES.items():

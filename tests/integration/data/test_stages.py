@@ -16,9 +16,9 @@ from mlgate import stages
 from mlgate.console import Console, plain
 from mlgate.evidence import Evidence
 from mlgate.workspace import Workspace
-from support import commit_files, git, make_repository
+from support import MINIMAL_CONFIG, commit_files, git, make_repository
 
-from .conftest import CONFIG, FILES, Project
+from .conftest import FILES, Project
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarning"),  # pygtrie warns of what DVC uses of it
@@ -106,7 +106,7 @@ def test_pull_data_ends_with_exit_3_on_a_missing_object(project: Project) -> Non
 
 
 def test_pull_data_without_dvc_passes(tmp_path: Path) -> None:
-    root = make_repository(tmp_path, {"mlgate.yaml": CONFIG + "data: {pull: [d.csv]}\n", "d.csv": "a\n1\n"})
+    root = make_repository(tmp_path, {"mlgate.yaml": MINIMAL_CONFIG + "data: {pull: [d.csv]}\n", "d.csv": "a\n1\n"})
     evidence = run(root, "pull-data")
     assert (evidence.exit_code, evidence.summary) == (0, "d.csv: 1 file, 4\xa0bytes, each one's hash verified; 1 here already")
 
