@@ -31,7 +31,7 @@ BY_HAND = Path(__file__).parent / "by_hand"
 JOBS = {"data": ("pull-data", "validate-data"), "train": ("pull-data", "train", "evaluate"), "verdict": ("gate", "report")}
 STAGES = ("pull-data", "validate-data", "train", "evaluate", "gate", "report")
 COMMANDS = ("check", *STAGES, "run", "init", "setup", "schema")
-JOB_OF = {"pull-data": "data", "validate-data": "data", "train": "train", "evaluate": "train", "gate": "verdict", "report": "verdict"}
+JOB_OF = {stage: job for job, stages in reversed(JOBS.items()) for stage in stages}  # the first job that runs it
 TOOLS = Path(sys.executable).parent
 MLGATE = ROOT / "scripts" / "mlgate.sh"
 

@@ -131,27 +131,11 @@ def slices_of_first(examined: Examination, recorded: list[SliceMetrics]) -> list
     guarded = [name for name in examined.names if examined.margin_rule(name) is not None]
     names = guarded or [name for name in examined.names if name in ACCURACY_LIKE][:1]
     return [
-        SliceComparison(column=found.column, value=found.value, n=found.n, comparison=_alone(examined, name, value))
+        SliceComparison(column=found.column, value=found.value, n=found.n, comparison=_without_interval(examined, name, value, None))
         for found in recorded
         for name in names
         if (value := found.metrics.get(name)) is not None
     ]
-
-
-def _alone(examined: Examination, name: str, value: float) -> Comparison:
-    rule = examined.margin_rule(name)
-    return Comparison(
-        metric=name,
-        better=examined.better(name),
-        candidate=value,
-        baseline=None,
-        difference=None,
-        low=None,
-        high=None,
-        method=None,
-        verdict=None,
-        margin=rule.margin if rule else None,
-    )
 
 
 def confusion_of(examined: Examination) -> Confusion | None:
@@ -255,6 +239,10 @@ def _uncertified(examined: Examination, name: str) -> Comparison | None:
     if examined.baseline is not None and name not in examined.known(model_of(examined.candidate, examined.rules)):
         recorded = examined.baseline.metrics.get(name)
         baseline = recorded.value if recorded else None
+    return _without_interval(examined, name, candidate, baseline)
+
+
+def _without_interval(examined: Examination, name: str, candidate: float, baseline: float | None) -> Comparison:
     rule = examined.margin_rule(name)
     return Comparison(
         metric=name,
