@@ -12,10 +12,10 @@ from typing import Literal
 
 from mlgate.config import EvaluationConfig, RuleConfig, user_code
 from mlgate.errors import InputError
-from mlgate.evaluation import metrics, own_metrics
+from mlgate.evaluation import metrics, own_metrics, predictions
 from mlgate.evaluation.labels import positive_class
 from mlgate.evaluation.predictions import Predictions
-from mlgate.evidence import MetricValue, SliceMetrics, finite
+from mlgate.evidence import MetricValue, ScoredModel, SliceMetrics, file_ref, finite
 from mlgate.mistakes import did_you_mean
 
 
@@ -30,6 +30,22 @@ class Scored:
     undefined: dict[str, str]
     """Metrics without a value, and why."""
     warnings: list[str]
+
+    def keep(self, path: Path, state: Path, *, commit: str | None, inputs_sha256: str | None) -> ScoredModel:
+        """Write the normalised predictions to `path`, below the state folder, and say what was scored."""
+        found = self.predictions
+        predictions.write(found, path)
+        return ScoredModel(
+            commit=commit,
+            inputs_sha256=inputs_sha256,
+            task=found.task,
+            n=found.n,
+            holdout_sha256=predictions.holdout_sha256(found),
+            classes=None if found.classes is None else list(found.classes),
+            metrics=self.metrics,
+            slices=self.slices,
+            predictions=file_ref(path, state),
+        )
 
 
 def score(

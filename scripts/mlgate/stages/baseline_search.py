@@ -17,9 +17,9 @@ from mlgate.config import Config, EvaluationConfig
 from mlgate.console import plain
 from mlgate.data import cache
 from mlgate.errors import InfrastructureError, InputError
-from mlgate.evaluation import loading, metric_files, predictions, scoring
+from mlgate.evaluation import loading, metric_files, scoring
 from mlgate.evaluation.dvc_history import History, NotThereError, NotTrackedError, open_history
-from mlgate.evidence import CarriedBaseline, CarriedSource, ScoredModel, file_ref
+from mlgate.evidence import CarriedBaseline, CarriedSource, ScoredModel
 from mlgate.stages import baseline_rebuild, lineage
 from mlgate.workspace import Workspace
 
@@ -151,18 +151,7 @@ def _score(workspace: Workspace, commit: str, rules: Config, files: _Files, stat
     scored = scoring.score(found, evaluation, config.gate.rules, numbers, root=workspace.root, shown_as=shown_as)
     notes += [f"baseline: {warning}" for warning in scored.warnings]
     path = state / "files" / "baseline" / "predictions.parquet"
-    predictions.write(scored.predictions, path)
-    return ScoredModel(
-        commit=commit,
-        inputs_sha256=lineage.inputs_sha256(workspace, commit),
-        task=found.task,
-        n=found.n,
-        holdout_sha256=predictions.holdout_sha256(found),
-        classes=None if found.classes is None else list(found.classes),
-        metrics=scored.metrics,
-        slices=scored.slices,
-        predictions=file_ref(path, state),
-    )
+    return scored.keep(path, state, commit=commit, inputs_sha256=lineage.inputs_sha256(workspace, commit))
 
 
 def _as_ours(ours: EvaluationConfig, theirs: EvaluationConfig) -> EvaluationConfig:

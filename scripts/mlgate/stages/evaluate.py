@@ -11,7 +11,7 @@ from pathlib import Path
 
 from mlgate import git
 from mlgate.errors import InfrastructureError, InputError
-from mlgate.evaluation import loading, metric_files, predictions, scoring
+from mlgate.evaluation import loading, metric_files, scoring
 from mlgate.evaluation.predictions import Predictions
 from mlgate.evidence import STAGES, CarriedBaseline, EvaluateFindings, FileRef, MetricValue, MlflowRun, ScoredModel, TrainFindings, file_ref
 from mlgate.stages import baseline_search, lineage
@@ -107,21 +107,9 @@ def _metric_files(workspace: Workspace) -> tuple[dict[str, dict[str, float]], li
 
 
 def _keep(workspace: Workspace, scored: scoring.Scored) -> ScoredModel:
-    path = workspace.files / "predictions.parquet"
-    predictions.write(scored.predictions, path)
-    found = scored.predictions
     commit = workspace.commit
-    return ScoredModel(
-        commit=commit,
-        inputs_sha256=lineage.inputs_sha256(workspace, commit) if commit is not None and not workspace.is_dirty else None,
-        task=found.task,
-        n=found.n,
-        holdout_sha256=predictions.holdout_sha256(found),
-        classes=None if found.classes is None else list(found.classes),
-        metrics=scored.metrics,
-        slices=scored.slices,
-        predictions=file_ref(path, workspace.state),
-    )
+    inputs = lineage.inputs_sha256(workspace, commit) if commit is not None and not workspace.is_dirty else None
+    return scored.keep(workspace.files / "predictions.parquet", workspace.state, commit=commit, inputs_sha256=inputs)
 
 
 def _baseline(workspace: Workspace) -> tuple[CarriedBaseline | None, str]:
