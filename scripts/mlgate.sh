@@ -6,7 +6,7 @@
 #   mlgate.sh --environment            for actions/setup: print path=, key= of the environment, to cache it
 #
 # MLGATE_ENVIRONMENT  folder of the environment [a folder of the runner's tool cache, or of ~/.cache]
-# MLGATE_STAGES       what `setup` installs, in one go [all stages]
+# MLGATE_STAGES       what `run` runs, and `setup` installs in one go [all stages]
 # MLGATE_PYTHON       Python 3.11 or newer to make the environment with [the first one found]
 set -euo pipefail
 
@@ -17,8 +17,7 @@ stages="check pull-data validate-data train evaluate gate report"
 needs() {
     local stage
     case "${1:-}" in
-        setup | --environment) stage="${MLGATE_STAGES:-$stages}" ;;
-        run) stage="$stages" ;;
+        setup | run | --environment) stage="${MLGATE_STAGES:-$stages}" ;;
         check | pull-data | validate-data | train | evaluate | gate | report | init) stage="$1" ;;
         *) stage="" ;;
     esac

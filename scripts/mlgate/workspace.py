@@ -49,6 +49,8 @@ class Workspace:
     commit: str | None
     """The commit that is checked out."""
     console: Console
+    import_ahead: tuple[str, ...] = ()
+    """Modules that later stages of this process need: imported while a command of the user's runs, which costs nothing."""
 
     @classmethod
     def open(cls, working_directory: Path, config_path: str, environ: Mapping[str, str], console: Console | None = None) -> Workspace:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import signal
+import threading
+from collections.abc import Sequence
+from contextlib import suppress
 
 from mlgate import evidence as records
 from mlgate import process
@@ -29,6 +33,8 @@ def run(workspace: Workspace, command: str, log: str, timeout_s: float | None = 
     workspace.prepare_state()
     path = workspace.files / log
     print(f"$ {plain(command)}", flush=True)
+    if workspace.import_ahead:
+        threading.Thread(target=_import, args=(workspace.import_ahead,), daemon=True).start()
     try:
         outcome = process.run_command(command, root=workspace.root, log=path, timeout_s=timeout_s)
     finally:
@@ -43,6 +49,12 @@ def run(workspace: Workspace, command: str, log: str, timeout_s: float | None = 
         log=records.file_ref(path, workspace.state),
         tail=secret_env.hidden(outcome.tail, os.environ),
     )
+
+
+def _import(modules: Sequence[str]) -> None:
+    for module in modules:
+        with suppress(ImportError):  # whoever needs it says so
+            importlib.import_module(module)
 
 
 def short(command: str) -> str:

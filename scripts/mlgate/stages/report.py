@@ -7,14 +7,10 @@ from __future__ import annotations
 
 import json
 import os
-import pickle
-import subprocess
-import sys
 from collections.abc import Mapping
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from mlgate import evidence as records
 from mlgate import git
@@ -23,12 +19,8 @@ from mlgate.evidence import STAGES, Evidence, FileRef, ReportFindings
 from mlgate.render import html, markdown, terminal
 from mlgate.render import view as views
 from mlgate.render.document import ReportView
+from mlgate.stages import drawing
 from mlgate.workspace import StageResult, Workspace
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-_DRAWING_TIMEOUT_S = 120
 
 
 def run(workspace: Workspace) -> StageResult:
@@ -40,12 +32,12 @@ def run(workspace: Workspace) -> StageResult:
     evidences, refused = _evidence(workspace)
     view = _view(workspace, evidences, refused)
     workspace.prepare_state()
-    with _drawing(workspace, view) as drawing:
+    with drawing.draw(view.figures, workspace.state) as pictures:
         _write(workspace.state / "report.md", markdown.full(view))
         _write(workspace.state / "report.json", _document(view))
         _add_job_summary(view, os.environ)
         published = _publish(workspace, view)
-        _write(workspace.state / "report.html", html.page(view, drawing.result()))
+        _write(workspace.state / "report.html", html.page(view, pictures.result()))
     return _result(workspace, view, published, _incomplete(evidences, refused))
 
 
@@ -124,67 +116,6 @@ def _add_job_summary(view: ReportView, environ: Mapping[str, str]) -> None:
             stream.write(markdown.comment(view, markdown.SUMMARY_LIMIT))
     except OSError as error:
         raise InfrastructureError(f"GITHUB_STEP_SUMMARY: the job summary cannot be written: {error.strerror}") from None
-
-
-class _Drawing:
-    """The pictures, being drawn by a process of their own: matplotlib's import costs as much as all the rest, and reads settings from
-    the directory it runs in, so it runs beside ours and in its cache folder."""
-
-    def __init__(self, process: subprocess.Popen[bytes]) -> None:
-        self._process = process
-
-    def result(self) -> dict[str, str]:
-        """SVG by figure. Raises InfrastructureError."""
-        try:
-            drawn, complaint = self._process.communicate(timeout=_DRAWING_TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            raise InfrastructureError(f"the pictures of the report took longer than {_DRAWING_TIMEOUT_S} s to draw") from None
-        if self._process.returncode != 0:
-            last = complaint.decode(errors="replace").strip().split("\n")[-1]
-            raise InfrastructureError(f"the pictures of the report cannot be drawn: {last or f'exit code {self._process.returncode}'}")
-        pictures: dict[str, str] = json.loads(drawn)
-        return pictures
-
-
-@contextmanager
-def _drawing(workspace: Workspace, view: ReportView) -> Iterator[_Drawing]:
-    cache = _cache_folder(workspace, os.environ)
-    process = subprocess.Popen(
-        [sys.executable, "-I", "-m", "mlgate.render.plots"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        cwd=cache,
-        env={name: value for name, value in os.environ.items() if "TOKEN" not in name} | {"MPLCONFIGDIR": str(cache), "MPLBACKEND": "agg"},
-    )
-    with process:
-        try:
-            _ask(process, pickle.dumps(list(view.figures)))
-            yield _Drawing(process)
-        except BaseException:
-            process.kill()
-            raise
-
-
-def _ask(process: subprocess.Popen[bytes], request: bytes) -> None:
-    """Hand over what is to be drawn at once, so that it is drawn while we publish; the process answers only after it has read all of it."""
-    stream, process.stdin = process.stdin, None
-    if stream is not None:
-        with suppress(BrokenPipeError), stream:  # it died: its exit code tells
-            stream.write(request)
-
-
-def _cache_folder(workspace: Workspace, environ: Mapping[str, str]) -> Path:
-    """Where matplotlib keeps its list of fonts, which takes it seconds to make."""
-    base = environ.get("XDG_CACHE_HOME") or (f"{environ['HOME']}/.cache" if environ.get("HOME") else None)
-    folder = Path(base, "mlgate", "matplotlib") if base else workspace.state / "matplotlib"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InfrastructureError(
-            f"{folder}: cannot be made: {error.strerror}; set XDG_CACHE_HOME to a folder that can be written"
-        ) from None
-    return folder
 
 
 # --- publishing ------------------------------------------------------------------------------------------------------

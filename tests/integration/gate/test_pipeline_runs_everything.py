@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mlgate.console import Console
-from mlgate.evidence import BEFORE_THE_GATE, Evidence
+from mlgate.evidence import BEFORE_THE_GATE, STAGES, Evidence
 from mlgate.stages import pipeline
 from mlgate.workspace import Workspace
 from support import commit_files, git, make_repository
@@ -43,8 +43,10 @@ def train(wrong: int) -> str:
 
 def run(root: Path) -> tuple[int, dict[str, Evidence]]:
     found: dict[str, Evidence] = {}
-    code = pipeline.run(Workspace.open(root, "mlgate.yaml", {}, Console()), shown=lambda evidence: found.update({evidence.stage: evidence}))
-    return code, found
+    workspace = Workspace.open(root, "mlgate.yaml", {}, Console())
+    workspace.empty_state()
+    finished = pipeline.run(workspace, STAGES, shown=lambda evidence: found.update({evidence.stage: evidence}))
+    return finished.exit_code, found
 
 
 def test_a_laptop_gets_the_same_answer_as_a_pull_request(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

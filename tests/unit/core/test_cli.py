@@ -89,6 +89,45 @@ def test_a_stage_tells_the_workflow_its_status_and_where_its_evidence_lies(tmp_p
     assert ended.stdout.splitlines()[-1].startswith("✗ ")
 
 
+class TestSeveralStages:
+    def test_run_in_the_order_of_a_pull_request_and_the_gate_decides_whatever_came_before(self, tmp_path: Path) -> None:
+        root = make_repository(tmp_path / "r", {"mlgate.yaml": MINIMAL_CONFIG + "checks: ['exit 3']\n"})
+
+        ended = mlgate_command("run", "report", "gate", "pull-data", "check", cwd=root, GITHUB_OUTPUT=str(tmp_path / "output"))
+
+        assert ended.returncode == 1
+        assert [line for line in ended.stderr.splitlines() if line.startswith("▸")] == [
+            "▸ running your tests",
+            "▸ deciding",
+            "▸ writing the report",
+        ]
+        assert (tmp_path / "output").read_text() == "status=failed\nverdict=\nevidence=.mlgate/digits/evidence/gate.json\n"
+
+    def test_may_come_from_the_environment_and_work_on_what_earlier_ones_left(self, tmp_path: Path) -> None:
+        root = make_repository(tmp_path / "r", {"mlgate.yaml": MINIMAL_CONFIG + "checks: ['exit 3']\n"})
+        mlgate_command("check", cwd=root)
+
+        ended = mlgate_command("run", cwd=root, MLGATE_STAGES="gate")
+
+        assert ended.returncode == 1
+        assert ended.stdout == "✗ gate closed: Nothing was trained: 'exit 3' failed (exit 3)\n"
+
+    def test_that_pass_say_so_in_the_last_ones_name(self, tmp_path: Path) -> None:
+        root = make_repository(tmp_path / "r", {"mlgate.yaml": MINIMAL_CONFIG + "checks: ['true']\n"})
+
+        ended = mlgate_command("run", "check", cwd=root, GITHUB_OUTPUT=str(tmp_path / "output"))
+
+        assert ended.returncode == 0
+        assert (tmp_path / "output").read_text() == "status=passed\nverdict=\nevidence=.mlgate/digits/evidence/check.json\n"
+
+    def test_need_their_right_names(self, tmp_path: Path) -> None:
+        root = make_repository(tmp_path / "r")
+
+        ended = mlgate_command("run", "evalute", cwd=root)
+
+        assert (ended.returncode, ended.stderr) == (2, "✗ 'evalute' is no stage; did you mean 'evaluate'?\n")
+
+
 def test_outputs_cannot_smuggle_in_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GITHUB_OUTPUT", str(tmp_path / "output"))
     cli._set_outputs(model="digits\nverdict=better\r\nstatus=passed")
