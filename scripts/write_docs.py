@@ -1,4 +1,4 @@
-"""Write what README and docs/ show from its source: examples, the keys of mlgate.yaml, inputs and outputs of actions and workflows.
+"""Write what README and docs/ show from its source: examples, the keys of mlgate.yaml, a page an action and workflow, every message.
 
 With `--check`, say what is out of date.
 """
@@ -7,14 +7,20 @@ from __future__ import annotations
 
 import re
 import sys
+import textwrap
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+import messages
+import stamp
 from mlgate import config
 
 ROOT = Path(__file__).resolve().parents[1]
+DOCS = ROOT / "docs"
+REFERENCE = DOCS / "reference"
+_MADE_FROM = "<!-- Made from {}; `make docs` writes it. -->"
 _GENERATED = re.compile(r"(<!-- generated: (?P<what>\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _EXAMPLE = re.compile(r"(<!-- example: (?P<path>\S+) -->\n```(?P<language>\w+)\n).*?(```\n<!-- end -->)", re.DOTALL)
 
@@ -22,7 +28,7 @@ _EXAMPLE = re.compile(r"(<!-- example: (?P<path>\S+) -->\n```(?P<language>\w+)\n
 def current(text: str) -> str:
     """A page with the content of the files it shows, and the tables it holds, as they are now."""
     text = _EXAMPLE.sub(lambda match: f"{match[1]}{(ROOT / match['path']).read_text()}{match[4]}", text)
-    return _GENERATED.sub(lambda match: f"{match[1]}\n{GENERATED[match['what']]()}\n{match[3]}", text)
+    return _GENERATED.sub(lambda match: f"{match[1]}\n{_generated(match['what'])}\n{match[3]}", text)
 
 
 def configuration() -> str:
@@ -71,34 +77,107 @@ def _cell(text: str) -> str:
     return " ".join(text.split()).replace("|", "\\|")
 
 
-def workflows() -> str:
-    parts = []
-    for path in sorted((ROOT / ".github/workflows").glob("reusable-*.yml")):
-        document = yaml.safe_load(path.read_text())
-        call = document.get("on", document.get(True))["workflow_call"] or {}  # YAML 1.1 reads the key `on` as true
-        parts.append(f"### `{path.name}`\n\n{_comment(path)}\n")
-        parts.append(_table("input", call.get("inputs")) + _table("secret", call.get("secrets")) + _table("output", call.get("outputs")))
-    return "\n".join(parts)
+def reference() -> dict[Path, str]:
+    """A page an action and a workflow, by path."""
+    actions = [ROOT / "action.yml", *sorted((ROOT / "actions").glob("*/action.yml"))]
+    workflows = sorted((ROOT / ".github/workflows").glob("reusable-*.yml"))
+    pages = {_page_of(path): _action(path) for path in actions}
+    return pages | {_page_of(path): _workflow(path) for path in workflows}
+
+
+def _page_of(path: Path) -> Path:
+    if path.name != "action.yml":
+        return REFERENCE / f"workflow-{path.stem.removeprefix('reusable-')}.md"
+    return REFERENCE / ("action.md" if path.parent == ROOT else f"action-{path.parent.name}.md")
+
+
+def _action(path: Path) -> str:
+    document = yaml.safe_load(path.read_text())
+    name = _uses(path)
+    inputs = document.get("inputs") or {}
+    given = "".join(f"    {key}: …\n" for key, entry in inputs.items() if entry.get("required"))
+    ran = dict.fromkeys(match[1] for match in re.finditer(r"""mlgate\.sh" ([a-z][a-z-]*)'""", path.read_text()))
+    return "\n".join(
+        [
+            f"{_MADE_FROM.format(path.relative_to(ROOT))}\n# `{name.partition('@')[0]}`\n\n{document['description'].strip()}\n",
+            f"```yaml\n- uses: {name}\n{f'  with:{chr(10)}{given}' if given else ''}```\n",
+            f"It runs {', then '.join(f'`mlgate {command}`' for command in ran)}.\n\n{_table('input', inputs)}"
+            f"{_table('output', document.get('outputs'))}".rstrip(),
+            "",
+        ]
+    )
+
+
+def _workflow(path: Path) -> str:
+    text = path.read_text()
+    document = yaml.safe_load(text)
+    call = document.get("on", document.get(True))["workflow_call"] or {}  # YAML 1.1 reads the key `on` as true
+    prose, example = _header(text)
+    jobs = "".join(f"| `{name}` | {_permissions(job)} | {_trust(text, name)} |\n" for name, job in document["jobs"].items())
+    tables = "".join(_table(kind, call.get(f"{kind}s")) for kind in ("input", "secret", "output"))
+    return (
+        f"{_MADE_FROM.format(path.relative_to(ROOT))}\n# `{path.name}`\n\n{prose}\n\n"
+        + (f"```yaml\n{example}```\n\n" if example else "")
+        + f"| job | permissions of its token | trust |\n|---|---|---|\n{jobs}\n{tables}".rstrip()
+        + "\n"
+    )
+
+
+def _permissions(job: dict[str, Any]) -> str:
+    return ", ".join(f"`{key}: {kind}`" for key, kind in (job.get("permissions") or {}).items()) or "none"
+
+
+def _header(text: str) -> tuple[str, str]:
+    """The comment at the top of a workflow: its sentences, and the YAML to copy in it."""
+    lines = []
+    for line in text.splitlines():
+        if not line.startswith("#"):
+            break
+        lines.append(line.removeprefix("#").removeprefix(" "))
+    example = [line for line in lines if line.startswith("  ")]
+    prose = "\n".join(line for line in lines if not line.startswith("  "))
+    return re.sub(r"\n{2,}", "\n\n", prose).strip(), textwrap.dedent("\n".join(example)) + "\n" if example else ""
+
+
+def _trust(text: str, job: str) -> str:
+    """The comment above a job, which says what it runs and holds."""
+    lines = text[text.index("\njobs:\n") :].splitlines()
+    at = lines.index(f"  {job}:")
+    above = []
+    while lines[at - 1].startswith("  #"):
+        at -= 1
+        above.insert(0, lines[at].strip().removeprefix("#").strip())
+    return _cell(" ".join(above).removeprefix("Trust: "))
+
+
+def _uses(path: Path) -> str:
+    own = stamp.current(ROOT)
+    return f"{own.repository}{'' if path.parent == ROOT else f'/actions/{path.parent.name}'}@{own.ref}"
 
 
 def actions() -> str:
-    parts = []
+    rows = ["| action | what it does |", "|---|---|"]
     for path in [ROOT / "action.yml", *sorted((ROOT / "actions").glob("*/action.yml"))]:
-        document = yaml.safe_load(path.read_text())
-        name = "mlgate/mlgate" if path.parent == ROOT else f"mlgate/mlgate/actions/{path.parent.name}"
-        parts.append(f"### `{name}`\n\n{document['description']}\n")
-        parts.append(_table("input", document.get("inputs")) + _table("output", document.get("outputs")))
-    return "\n".join(parts)
+        page = _page_of(path)
+        rows.append(
+            f"| [`{_uses(path).partition('@')[0]}`]({page.relative_to(DOCS)}) | {_cell(yaml.safe_load(path.read_text())['description'])} |"
+        )
+    return "\n".join([*rows, ""])
 
 
-def _comment(path: Path) -> str:
-    """The sentence or two at the top of a workflow."""
-    lines = []
-    for line in path.read_text().splitlines():
-        if not line.startswith("#") or line.strip() == "#":
-            break
-        lines.append(line.removeprefix("#").strip())
-    return " ".join(lines)
+def workflows() -> str:
+    rows = ["| workflow | what it does |", "|---|---|"]
+    for path in sorted((ROOT / ".github/workflows").glob("reusable-*.yml")):
+        first = re.split(r"\. (?=Copy)|\n\n", _header(path.read_text())[0])[0]
+        rows.append(f"| [`{path.name}`]({_page_of(path).relative_to(DOCS)}) | {_cell(first)} |")
+    return "\n".join([*rows, ""])
+
+
+def listed_messages(areas: str) -> str:
+    """Every message of some areas of the code that ends a command with exit 2 or 3."""
+    chosen = [message for message in messages.collect() if message.area in areas.split("_")]
+    rows = [f"| {_cell(message.text)} | {message.exit_code} |" for message in chosen]
+    return "\n".join(["| message | exit |", "|---|---|", *rows, ""])
 
 
 def _table(kind: str, entries: dict[str, Any] | None) -> str:
@@ -116,16 +195,25 @@ def _table(kind: str, entries: dict[str, Any] | None) -> str:
 GENERATED = {"configuration": configuration, "workflows": workflows, "actions": actions}
 
 
+def _generated(what: str) -> str:
+    name, _, areas = what.partition("_")
+    return listed_messages(areas) if name == "messages" else GENERATED[what]()
+
+
 def main() -> int:
-    pages = {path: current(path.read_text()) for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]}
-    stale = [path for path, text in pages.items() if path.read_text() != text]
+    pages = {path: current(path.read_text()) for path in [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]} | reference()
+    stale = [path for path, text in pages.items() if not path.exists() or path.read_text() != text]
+    left_over = sorted(set(REFERENCE.glob("*.md")) - set(pages))
     if "--check" in sys.argv:
-        for path in stale:
+        for path in (*stale, *left_over):
             print(f"{path.relative_to(ROOT)}: out of date; run make docs")
-        return 1 if stale else 0
+        return 1 if stale or left_over else 0
+    REFERENCE.mkdir(exist_ok=True)
     for path in stale:
         path.write_text(pages[path])
         print(f"{path.relative_to(ROOT)}: written")
+    for path in left_over:
+        path.unlink()
     return 0
 
 
