@@ -1,4 +1,4 @@
-"""Whatever bytes a configuration, an evidence file or a name holds: a value, or one plain error; never a traceback, never broken Markdown."""
+"""Whatever a configuration, an evidence file or a name holds: a value, or one plain error; never a traceback or broken Markdown."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ RENDERER = MarkdownIt("commonmark", {"html": True, "linkify": False}).enable(["t
 
 
 def answered(text: bytes) -> None:
+    refused = ""
     try:
-        found = config.parse(text, "mlgate.yaml")
+        assert isinstance(config.parse(text, "mlgate.yaml"), config.Config)
     except InputError as error:
-        for line in str(error).splitlines():
-            assert line.startswith("mlgate.yaml: ")
-            assert len(line) < 600
-            assert not MOVES_OR_HIDES_TEXT.search(plain(line))  # as it is shown
-    else:
-        assert isinstance(found, config.Config)
+        refused = str(error)
+    for line in refused.splitlines():
+        assert line.startswith("mlgate.yaml: ")
+        assert len(line) < 600
+        assert not MOVES_OR_HIDES_TEXT.search(plain(line))  # as it is shown
 
 
 @given(st.binary(max_size=200))
@@ -90,13 +90,13 @@ def test_the_evidence_that_is_varied_below_is_evidence() -> None:
 
 
 def believed_or_refused(content: bytes, stage: str) -> None:
+    refused = ""
     try:
-        found = evidence.parse(content, stage, f"{stage}.json")
+        assert evidence.parse(content, stage, f"{stage}.json").stage == stage
     except InputError as error:
-        assert str(error).startswith(f"{stage}.json: ")
-        assert "\n" not in str(error)
-    else:
-        assert found.stage == stage
+        refused = str(error)
+    assert not refused or refused.startswith(f"{stage}.json: ")
+    assert "\n" not in refused
 
 
 @pytest.mark.parametrize("stage", evidence.STAGES)
@@ -118,7 +118,7 @@ def test_good_evidence_with_anything_in_one_place(data: st.DataObject) -> None:
     believed_or_refused(json.dumps(document).encode(), "check")
 
 
-HOSTILE = st.text(alphabet=st.sampled_from("|`*_[]()<>!&@#:/\\~$\"'-+=.0123456789\r\n\t \u202e\u200b\x1b[aZgGhH"), max_size=60) | st.text(
+SIGNS = st.sampled_from("|`*_[]()<>!&@#:/\\~$\"'-+=.0123456789\r\n\t \u202e\u200b\x1b[aZgGhH"), max_size=60) | st.text(
     max_size=40
 )
 
