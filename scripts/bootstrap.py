@@ -175,7 +175,7 @@ def _run(what: str, command: list[str], settings: dict[str, str]) -> None:
         InstallError: it failed for good; the message has its last line.
     """
     environ = {name: value for name, value in os.environ.items() if _is_kept(name)}
-    environ |= {"UV_PYTHON_DOWNLOADS": "never", "UV_NO_PROGRESS": "1", **settings}
+    environ |= {"UV_PYTHON_DOWNLOADS": "never", "UV_NO_PROGRESS": "1", **_certificates(environ), **settings}
     for attempt in range(1, ATTEMPTS + 1):
         code, lines = _run_once(what, command, environ)
         if code == 0:
@@ -188,6 +188,15 @@ def _run(what: str, command: list[str], settings: dict[str, str]) -> None:
     reason = next((line for line in reversed(lines) if line), f"exit code {code}")
     hint = "is the network up? Try again" if is_network else "see the lines above"
     raise InstallError(f"mlgate's environment cannot be made: {what}: {reason}; {hint}", 3)
+
+
+def _certificates(environ: dict[str, str]) -> dict[str, str]:
+    """An authority of the company's own for both programs that install: pip does not read every variable that uv does, nor the reverse."""
+    given = environ.get("REQUESTS_CA_BUNDLE") or environ.get("PIP_CERT")
+    of_openssl = environ.get("SSL_CERT_FILE")
+    if of_openssl and not given:
+        return {"PIP_CERT": of_openssl}
+    return {"SSL_CERT_FILE": given} if given and not of_openssl and Path(given).is_file() else {}
 
 
 def _is_kept(name: str) -> bool:

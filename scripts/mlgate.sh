@@ -19,6 +19,8 @@ needs() {
     case "${1:-}" in
         setup | run | --environment) stage="${MLGATE_STAGES:-$stages}" ;;
         check | pull-data | validate-data | train | evaluate | gate | report | init) stage="$1" ;;
+        triggering-run | comment | slash-command) stage=report ;;
+        doctor) stage="pull-data validate-data gate" ;;
         *) stage="" ;;
     esac
     printf '%s\n' core $stage
@@ -39,19 +41,31 @@ working_directory() {
     printf '%s' "$folder"
 }
 
-# DVC looks for its folder upwards; a remote's scheme says which of DVC's extras reaches it.
+# DVC looks for its folder upwards; a remote's scheme says which of DVC's extras reaches it. (http and https need none; what mlgate does
+# not reach is said by the stage.) Remotes also stand in configurations of this machine, and imports and pipelines name addresses.
 dvc_remotes() {
-    local folder file line url='^[[:space:]]*url[[:space:]]*=[[:space:]]*["'"'"']?(s3|gs|azure|ssh)://'
+    local folder top file line url='^[[:space:]]*url[[:space:]]*=[[:space:]]*["'"'"']?(s3|gs|azure|ssh)://'
+    local address='(path:|[[,-]) *["'"'"']?(s3|gs|azure|ssh)://|url: *["'"'"']?(s3|gs|azure)://' # a Git repository may be at ssh://
     folder="$(cd "$1" 2>/dev/null && pwd -P)" || return 0
     while [ ! -d "$folder/.dvc" ] && [ "$folder" != / ]; do folder="$(dirname "$folder")"; done
-    for file in "$folder/.dvc/config" "$folder/.dvc/config.local"; do
-        [ -f "$file" ] || continue
-        while IFS= read -r line || [ -n "$line" ]; do
-            if [[ "$line" =~ $url ]]; then
-                printf 'dvc-%s\n' "${BASH_REMATCH[1]}"
-            fi
-        done <"$file"
-    done | sort -u
+    [ -d "$folder/.dvc" ] || return 0
+    {
+        for file in "$folder/.dvc/config" "$folder/.dvc/config.local" \
+            "${DVC_GLOBAL_CONFIG_DIR:-${XDG_CONFIG_HOME:-${HOME:-}/.config}/dvc}/config" "${DVC_SYSTEM_CONFIG_DIR:-/etc/xdg/dvc}/config"; do
+            [ -f "$file" ] || continue
+            while IFS= read -r line || [ -n "$line" ]; do
+                if [[ "$line" =~ $url ]]; then
+                    printf 'dvc-%s\n' "${BASH_REMATCH[1]}"
+                fi
+            done <"$file"
+        done
+        top="$folder"
+        while [ ! -e "$top/.git" ] && [ "$top" != / ]; do top="$(dirname "$top")"; done
+        if [ -e "$top/.git" ]; then # named, not looked for: a commit can hold a folder that looks like a repository of its own
+            git -c safe.directory='*' --git-dir="$top/.git" --work-tree="$top" -C "$top" grep --no-color -hoE "$address" -- \
+                '*.dvc' 'dvc.yaml' '*/dvc.yaml' 2>/dev/null | grep -oE '(s3|gs|azure|ssh)://' | sed 's/^/dvc-/; s|://$||' || true
+        fi
+    } | sort -u
 }
 
 is_ready() {

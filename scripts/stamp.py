@@ -80,7 +80,7 @@ def stamp(root: Path, wanted: Stamp) -> list[str]:
 
 
 def _reference(repository: str) -> re.Pattern[str]:
-    own_path = r"/actions/(?:setup|plan|check|pull-data|validate-data|train|evaluate|gate|report)|/\.github/workflows/reusable-[a-z-]+\.yml"
+    own_path = r"/actions/[a-z-]+|/\.github/workflows/reusable-[a-z-]+\.yml"
     any_of_ours = rf"[\w.-]+/[\w.-]+(?={own_path})"
     return re.compile(
         rf"(?<![\w./-])(?P<repository>{re.escape(repository)}(?=@|{own_path})|{any_of_ours})(?P<path>{own_path})?@(?P<ref>[\w][\w./-]*)"

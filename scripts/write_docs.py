@@ -20,8 +20,10 @@ from mlgate import config
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
 REFERENCE = DOCS / "reference"
+TROUBLESHOOTING = DOCS / "troubleshooting.md"
+_MESSAGES = "messages "
 _MADE_FROM = "<!-- Made from {}; `make docs` writes it. -->"
-_GENERATED = re.compile(r"(<!-- generated: (?P<what>\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+_GENERATED = re.compile(r"(<!-- generated: (?P<what>[^\n>]+?) -->\n).*?(<!-- end -->)", re.DOTALL)
 _EXAMPLE = re.compile(r"(<!-- example: (?P<path>\S+) -->\n```(?P<language>\w+)\n).*?(```\n<!-- end -->)", re.DOTALL)
 
 
@@ -52,6 +54,8 @@ def _rows(schema: dict[str, Any], node: dict[str, Any], prefix: str) -> list[str
 
 def _section(schema: dict[str, Any], entry: dict[str, Any]) -> tuple[dict[str, Any] | None, str]:
     reference, suffix = entry.get("$ref"), ""
+    for option in entry.get("anyOf", []):  # a section that may be left out
+        reference = reference or option.get("$ref")
     if reference is None and "items" in entry:
         reference, suffix = entry["items"].get("$ref"), "[]"
     if reference is None:
@@ -175,9 +179,37 @@ def workflows() -> str:
 
 def listed_messages(areas: str) -> str:
     """Every message of some areas of the code that ends a command with exit 2 or 3."""
-    chosen = [message for message in messages.collect() if message.area in areas.split("_")]
-    rows = [f"| {_cell(message.text)} | {message.exit_code} |" for message in chosen]
-    return "\n".join(["| message | exit |", "|---|---|", *rows, ""])
+    chosen = [message for message in messages.collect() if any(message.is_in(area) for area in _areas(areas))]
+    texts = dict.fromkeys((_message(message.text), message.exit_code) for message in chosen)
+    return "\n".join(["| message | exit |", "|---|---|", *(f"| {text} | {code} |" for text, code in texts), ""])
+
+
+def _areas(text: str) -> list[str]:
+    return [area.strip() for area in text.split(",")]
+
+
+def _message(text: str) -> str:
+    """A message as a cell shows it: what varies in italics, nothing of it taken for markup."""
+    parts = re.split(r"(‹[^›]*›)", _cell(text))
+    return "".join(f"*{part[1:-1]}*" if part.startswith("‹") else re.sub(r"([*_`<>\[\]])", r"\\\1", part) for part in parts)
+
+
+def unlisted(page: str) -> list[str]:
+    """What a page with tables of messages lacks, or has twice: one line an area of the code."""
+    listed = [
+        area
+        for match in _GENERATED.finditer(page)
+        if match["what"].startswith(_MESSAGES)
+        for area in _areas(match["what"].removeprefix(_MESSAGES))
+    ]
+    found = []
+    collected = messages.collect()
+    for own in dict.fromkeys(message.area for message in collected):
+        times = sum(own == area or own.startswith(f"{area}.") for area in listed)
+        if times != 1:
+            found.append(f"messages of '{own}' are listed {times} times, expected once")
+    empty = [area for area in listed if not any(message.is_in(area) for message in collected)]
+    return found + [f"no messages of '{area}' any more, yet they are listed" for area in empty]
 
 
 def _table(kind: str, entries: dict[str, Any] | None) -> str:
@@ -196,25 +228,27 @@ GENERATED = {"configuration": configuration, "workflows": workflows, "actions": 
 
 
 def _generated(what: str) -> str:
-    name, _, areas = what.partition("_")
-    return listed_messages(areas) if name == "messages" else GENERATED[what]()
+    return listed_messages(what.removeprefix(_MESSAGES)) if what.startswith(_MESSAGES) else GENERATED[what]()
 
 
 def main() -> int:
     pages = {path: current(path.read_text()) for path in [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]} | reference()
     stale = [path for path, text in pages.items() if not path.exists() or path.read_text() != text]
     left_over = sorted(set(REFERENCE.glob("*.md")) - set(pages))
+    wrong = unlisted(TROUBLESHOOTING.read_text())
+    for line in wrong:
+        print(f"{TROUBLESHOOTING.relative_to(ROOT)}: {line}")
     if "--check" in sys.argv:
         for path in (*stale, *left_over):
             print(f"{path.relative_to(ROOT)}: out of date; run make docs")
-        return 1 if stale or left_over else 0
+        return 1 if stale or left_over or wrong else 0
     REFERENCE.mkdir(exist_ok=True)
     for path in stale:
         path.write_text(pages[path])
         print(f"{path.relative_to(ROOT)}: written")
     for path in left_over:
         path.unlink()
-    return 0
+    return 1 if wrong else 0
 
 
 if __name__ == "__main__":

@@ -13,6 +13,21 @@ MAX_FILE_BYTES = 2_000_000_000
 _OF_THE_VERDICT = frozenset({"evidence/gate.json", "evidence/report.json"})
 
 
+def artifact_name(model: str, job: str, attempt: int) -> str:
+    """Name of the artifact with which a job of a run hands on its evidence."""
+    return f"mlgate-{model}-{job}-{attempt}"
+
+
+def job_of(name: str, model: str) -> str | None:
+    """Which job of the model's an artifact is of; None for one of another model (`mlgate-a-b-train-1` is none of `a`)."""
+    match = _pattern(model).fullmatch(name)
+    return match["job"] if match else None
+
+
+def _pattern(model: str) -> re.Pattern[str]:
+    return re.compile(rf"mlgate-{re.escape(model)}-(?P<job>data|train|verdict)-(?P<attempt>[1-9][0-9]{{0,5}})")
+
+
 def collect(downloaded: Path, state: Path, model: str, attempt: int) -> list[str]:
     """Merge the artifacts `mlgate-<model>-<job>-<attempt>` below `downloaded` into the state folder.
 
@@ -32,7 +47,7 @@ def collect(downloaded: Path, state: Path, model: str, attempt: int) -> list[str
     Raises:
         InputError: an artifact holds links or a file of more than 2 GB.
     """
-    pattern = re.compile(rf"mlgate-{re.escape(model)}-(?P<job>data|train|verdict)-(?P<attempt>[1-9][0-9]{{0,5}})")
+    pattern = _pattern(model)
     newest: dict[str, tuple[int, Path]] = {}
     if any((downloaded / part).is_dir() for part in ("evidence", "files")):
         # download-artifact makes a folder an artifact only where it found more than one.

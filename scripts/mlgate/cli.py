@@ -6,6 +6,7 @@ import argparse
 import atexit
 import io
 import os
+import signal
 import sys
 import threading
 from collections.abc import Sequence
@@ -38,13 +39,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")  # a mark that an encoding lacks must not end in a traceback
     options = _parser().parse_args(arguments)
     try:
+        if any(os.environ.get(name) for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")):
+            from mlgate import certificates
+
+            certificates.share(os.environ)
         return int(options.call(options))
     except MlgateError as error:
         _print_error(str(error))
         return error.exit_code
-    except KeyboardInterrupt:
-        _print_error("interrupted")
-        return 130
+    except KeyboardInterrupt as interruption:
+        name = str(interruption) or "SIGINT"
+        _print_error(f"interrupted by {name}; nothing is left half-written, run it again")
+        return 128 + (signal.Signals[name] if name in signal.Signals.__members__ else signal.SIGINT)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -82,6 +88,9 @@ def _parser() -> argparse.ArgumentParser:
     init = commands.add_parser("init", parents=[common], help="propose mlgate.yaml, a contract and a workflow")
     init.add_argument("--force", action="store_true", help="replace files that exist")
     init.set_defaults(call=_init)
+    doctor = commands.add_parser("doctor", parents=[common], help="look at everything a run will need, and say what to do about each")
+    doctor.add_argument("--json", action="store_true", help="print what was found for a program")
+    doctor.set_defaults(call=_doctor)
     setup = commands.add_parser("setup", parents=[common], help="check the configuration and forget earlier runs")
     setup.set_defaults(call=_setup)
     dispatch = commands.add_parser("dispatch", parents=[common], help="check what a dispatched run asks for, and say what it would do")
@@ -93,6 +102,42 @@ def _parser() -> argparse.ArgumentParser:
     )
     dispatch.add_argument("--params", default=os.environ.get("MLGATE_PARAMS") or "", help="parameter overrides, one key=value a line")
     dispatch.set_defaults(call=_dispatch)
+    changed = commands.add_parser("changed", parents=[common], help="which models of the repository a commit can have changed, and why")
+    changed.add_argument("--json", action="store_true", help="print the matrix for a workflow")
+    changed.set_defaults(call=_changed)
+    aggregate = commands.add_parser("aggregate", parents=[common], help="one answer for all models of the repository")
+    aggregate.set_defaults(call=_aggregate)
+    triggering = commands.add_parser(
+        "triggering-run", parents=[common], help="in a workflow_run: the pull request of the run before, and its evidence as data"
+    )
+    triggering.add_argument(
+        "task", nargs="?", choices=["announce", "take", "close"], default=os.environ.get("MLGATE_TASK") or "take", help="[take]"
+    )
+    triggering.set_defaults(call=_triggering_run)
+    comment = commands.add_parser("comment", parents=[common], help="post a Markdown file of your own, or edit what was posted before")
+    comment.add_argument("file", nargs="?", default=os.environ.get("MLGATE_FILE"), help="the Markdown file; - for standard input")
+    comment.add_argument(
+        "--marker", default=os.environ.get("MLGATE_MARKER") or "report", help="name, where a pull request has several [report]"
+    )
+    comment.add_argument(
+        "--pull-request",
+        default=os.environ.get("MLGATE_PULL_REQUEST") or "",
+        help="its number [that of the event, or the open one of this commit, else the commit itself]",
+    )
+    comment.add_argument(
+        "--pictures",
+        choices=["branch", "link"],
+        default=os.environ.get("MLGATE_PICTURES") or "",
+        help="show local pictures from the branch mlgate-assets, or leave them out with a link [report.plots of mlgate.yaml, else link]",
+    )
+    comment.set_defaults(call=_comment)
+    slash = commands.add_parser("slash-command", parents=[common], help="answer a command in a comment on a pull request: /mlgate override")
+    slash.add_argument(
+        "--workflow",
+        default=os.environ.get("MLGATE_WORKFLOW") or "mlgate.yml",
+        help="file name of the workflow that judges, asked for where it posts no report [mlgate.yml]",
+    )
+    slash.set_defaults(call=_slash_command)
     schema = commands.add_parser("schema", help="print the JSON Schema of mlgate.yaml or of a stage's evidence")
     schema.add_argument("of", choices=["config", *STAGE_HELP])
     schema.set_defaults(call=_schema)
@@ -151,13 +196,23 @@ def _init(options: argparse.Namespace) -> int:
     return 0
 
 
-def _setup(options: argparse.Namespace) -> int:
-    from mlgate.stages import setup
+def _doctor(options: argparse.Namespace) -> int:
+    from mlgate.stages import doctor
 
+    diagnosis = doctor.run(options.working_directory, options.config, os.environ)
+    print(diagnosis.as_json() if options.json else "\n".join(diagnosis.lines()))
+    return diagnosis.exit_code
+
+
+def _setup(options: argparse.Namespace) -> int:
+    from mlgate.stages import action_inputs, setup
+    from mlgate.workspace import root_of
+
+    options.config = action_inputs.configure(root_of(options.working_directory, os.environ), options.config, os.environ)
     workspace = _open(options)
     for line in setup.run(workspace, os.environ):
         print(line, flush=True)
-    _set_outputs(model=workspace.config.model)
+    _set_outputs(model=workspace.config.model, config=options.config)
     return 0
 
 
@@ -171,6 +226,83 @@ def _dispatch(options: argparse.Namespace) -> int:
         if os.environ.get("GITHUB_ACTIONS") == "true":
             print(workflow_command("notice", plain(line), title="mlgate"))
     _set_outputs(**{"head-sha": plan.head_sha})
+    return 0
+
+
+def _changed(options: argparse.Namespace) -> int:
+    from mlgate import context
+    from mlgate.stages import changed
+
+    found = changed.run(options.working_directory, options.config, context.from_environment(os.environ))
+    print("\n".join(changed.lines(found)), file=sys.stderr if options.json else sys.stdout)
+    if options.json:
+        print(found.matrix)
+    _set_outputs(
+        matrix=found.matrix,
+        models=found.all,
+        changed=" ".join(model.name for model in found.changed),
+        any="true" if found.changed else "false",
+    )
+    return 0
+
+
+def _aggregate(_options: argparse.Namespace) -> int:
+    from mlgate.stages import aggregate
+
+    answer = aggregate.run(os.environ)
+    print("\n".join(answer.lines))
+    _set_outputs(status=answer.status)
+    return 0 if answer.status == "passed" else 1
+
+
+def _triggering_run(options: argparse.Namespace) -> int:
+    from mlgate.console import plain
+    from mlgate.stages import triggering_run
+
+    workspace = _open(options)
+    if options.task != "take":
+        act = triggering_run.announce if options.task == "announce" else triggering_run.close
+        lines = act(workspace)
+    else:
+        taken = triggering_run.take(workspace)
+        lines = taken.lines
+        if path := os.environ.get("GITHUB_ENV"):
+            triggering_run.export(taken.variables, Path(path))
+        _set_outputs(**{"pull-request": str(taken.pull_request or "")})
+    print("\n".join(f"✓ {plain(line)}" for line in lines))
+    return 0
+
+
+def _comment(options: argparse.Namespace) -> int:
+    from mlgate.console import plain
+    from mlgate.errors import InputError
+    from mlgate.stages import comment
+
+    if not options.file:
+        raise InputError("mlgate comment: no file named; expected 'mlgate comment report.md'")
+    done = comment.run(
+        options.working_directory,
+        options.file,
+        marker=options.marker,
+        pull_request=options.pull_request,
+        pictures=options.pictures,
+        config_path=options.config,
+    )
+    print("\n".join(f"✓ {plain(line)}" for line in done.lines))
+    _set_outputs(url=done.url, action=done.action)
+    return 0
+
+
+def _slash_command(options: argparse.Namespace) -> int:
+    from mlgate import context
+    from mlgate.console import plain
+    from mlgate.stages import slash_command
+
+    found = slash_command.run(
+        options.working_directory, options.config, context.from_environment(os.environ), os.environ, workflow=options.workflow
+    )
+    print(f"{'–' if found.outcome == 'ignored' else '✓'} {plain(found.line)}{f' ({found.reply_url})' if found.reply_url else ''}")
+    _set_outputs(outcome=found.outcome)
     return 0
 
 
@@ -214,15 +346,24 @@ def _set_outputs(**outputs: str) -> None:
 
 def _print_error(message: str) -> None:
     from mlgate.console import plain, workflow_command
+    from mlgate.stages import secret_env
 
-    for line in message.splitlines():
+    for line in secret_env.hidden(message, os.environ).splitlines():
         print(f"✗ {plain(line)}", file=sys.stderr)
         if os.environ.get("GITHUB_ACTIONS") == "true":
             print(workflow_command("error", plain(line), title="mlgate"))
 
 
+def _interrupt(number: int, _frame: object) -> None:
+    """Ends us as Ctrl-C does, taking back on the way what was begun."""
+    raise KeyboardInterrupt(signal.Signals(number).name)
+
+
 def entry_point() -> None:
     """`main` as a process. Ends it at once when all is said: taking apart what DVC and scikit-learn built takes a quarter of a second."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, _interrupt)
     code = main()
     for thread in threading.enumerate():
         if thread is not threading.current_thread() and not thread.daemon:

@@ -16,9 +16,10 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from mlgate import certificates
 from mlgate.errors import InputError
 
-_SECRET = re.compile(r"^MLGATE_(?:ENV|.*(?:TOKEN|SECRET|PASSWORD).*)$")
+_SECRET = re.compile(r"^MLGATE_(?:(?:.*_)?ENV|.*(?:TOKEN|SECRET|PASSWORD).*)$")
 
 
 def user_environment() -> dict[str, str]:
@@ -28,6 +29,7 @@ def user_environment() -> dict[str, str]:
     a `dvc` launcher comes last on PATH, so that `dvc repro` works for who has no DVC and the user's own DVC wins.
     """
     environ = {name: value for name, value in os.environ.items() if not _SECRET.match(name)}
+    certificates.without_added(environ)
     path = [entry for entry in environ.get("PATH", os.defpath).split(os.pathsep) if entry]
     is_own = sys.prefix != sys.base_prefix and environ.get("VIRTUAL_ENV") != sys.prefix
     if is_own:

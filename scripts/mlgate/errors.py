@@ -19,3 +19,7 @@ class InfrastructureError(MlgateError):
     """Something outside the repository failed: network, remote, server, disk. A retry may help (exit 3)."""
 
     exit_code = 3
+
+
+class RefusedError(InfrastructureError):
+    """The token may not do what was asked. Where the user did not ask for it by name, the caller may do without."""

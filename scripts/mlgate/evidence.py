@@ -9,9 +9,9 @@ import os
 import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Generic, Literal, Self, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from mlgate.errors import InfrastructureError, InputError
 
@@ -21,7 +21,7 @@ MAX_TEXT = 20_000
 Status = Literal["passed", "failed", "skipped", "error"]
 Verdict = Literal["better", "no worse", "worse", "cannot tell"]
 CarriedSource = Literal["dvc outputs", "git", "run cache", "rebuilt"]
-BaselineSource = Literal["store", "dvc outputs", "git", "run artifact", "run cache", "rebuilt", "file"]
+BaselineSource = Literal["store", "dvc outputs", "git", "run artifact", "run cache", "rebuilt", "re-scored", "file"]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Commit = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40}([0-9a-f]{24})?$")]
 Text = Annotated[str, StringConstraints(max_length=MAX_TEXT)]
@@ -124,6 +124,8 @@ class PulledTarget(Record):
     data: DataRef
     files_from_cache: int
     files_from_remote: int
+    source: Text | None = None
+    """Where it was imported from, without credentials; None for data on the remote."""
 
 
 class PullFindings(Record):
@@ -171,6 +173,10 @@ class ValidationFindings(Record):
     contracts: list[ContractFindings]
     validated: list[DataRef]
     """Data as it was when it was checked; `train` refuses any other."""
+    baseline_contracts: list[ContractFindings] = []
+    """Contracts of the baseline commit that this commit changes or removes: one that is broken closes the gate, not this stage."""
+    baseline_note: Text = ""
+    """Which of them could not be checked, and why."""
 
 
 # --- train -----------------------------------------------------------------------------------------------------------
@@ -230,16 +236,26 @@ class ScoredModel(Record):
     commit: Commit | None
     inputs_sha256: Sha256 | None
     """Hash of code, data and parameters the evaluation came from."""
-    task: Literal["classification", "regression"]
-    n: int
-    """Examples in the holdout."""
-    holdout_sha256: Sha256
-    """Of the sorted ids and their targets."""
+    task: Literal["classification", "regression"] | None = None
+    """None where metric files are all there is."""
+    n: int | None = None
+    """Examples in the holdout; None without predictions."""
+    holdout_sha256: Sha256 | None = None
+    """Of the sorted ids and their targets; None without predictions."""
+    ids: Literal["column", "row numbers"] = "column"
+    """What names the examples. Row numbers do only as long as the holdout stays as it is."""
     classes: list[Text] | None = None
     metrics: list[MetricValue]
     slices: list[SliceMetrics]
-    predictions: FileRef
-    """Normalised predictions, Parquet: see `evaluation.predictions`."""
+    predictions: FileRef | None = None
+    """Normalised predictions, Parquet: see `evaluation.predictions`. None where metric files are all there is."""
+
+    @model_validator(mode="after")
+    def _has_predictions_or_none(self) -> Self:
+        with_predictions = {name for name in ("task", "n", "holdout_sha256", "predictions") if getattr(self, name) is not None}
+        if with_predictions and len(with_predictions) < 4:
+            raise ValueError("expected task, n, holdout_sha256 and predictions together, or none of them")
+        return self
 
 
 class CarriedBaseline(Record):
@@ -254,11 +270,30 @@ class EvaluateFindings(Record):
     baseline: CarriedBaseline | None = None
     baseline_note: Text = ""
     """Why there is none, where one was looked for."""
+    rescored: ScoredModel | None = None
+    """The baseline's model on the candidate's holdout, where that is another than the one it was evaluated on (`evaluation.predict`)."""
+    recognised: Text = ""
+    """As what the predictions were taken, by what, and how to say otherwise; empty where the configuration states the task."""
     warnings: list[Text] = []
     """What could not be computed, and why: one class in a slice, a metric that is not defined."""
 
 
 # --- gate ------------------------------------------------------------------------------------------------------------
+
+
+class Rescoring(Record):
+    """The baseline's model scored again, because the holdout is another than the one its evaluation was recorded on."""
+
+    recorded_in: BaselineSource | None
+    """Where its recorded predictions are; None where none are to be had."""
+    rescored_examples: int
+    """Examples with the answer given now: new ones, and those with another label than on record."""
+    recorded_examples: int
+    """Examples with the recorded answer: those that both holdouts have, labelled alike."""
+    disagreeing_examples: int
+    """Those of `recorded_examples` to which the model gave another answer now."""
+    is_doubtful: bool = False
+    """Whether they are more than one model's two runs explain."""
 
 
 class BaselineRef(Record):
@@ -267,10 +302,13 @@ class BaselineRef(Record):
     how: Text
     """In words: `first parent of the merge commit`."""
     source: BaselineSource
-    shared_examples: int
-    """Examples both were scored on with equal labels; all comparisons are on these."""
+    shared_examples: int | None
+    """Examples both were scored on with equal labels; all comparisons are on these. None where there are only numbers of metric files."""
     shared_share: float
     """Of the examples of either holdout, in [0, 1]; below 1 the holdout changed."""
+    stands_in_for: Commit | None = None
+    """The baseline commit itself, where its own run left no evaluation: `commit` is the nearest before it that has one."""
+    rescoring: Rescoring | None = None
 
 
 class Comparison(Record):
@@ -317,6 +355,8 @@ class Change(Record):
     name: Text
     old: Text | None
     new: Text | None
+    is_weakening: bool = False
+    """Of a rule: whether models or data pass now that did not pass before. It closes the gate until somebody overrides it."""
 
 
 class Confusion(Record):
@@ -333,6 +373,24 @@ class Residuals(Record):
     edges: list[float]
     candidate: list[int]
     baseline: list[int] | None
+
+
+class Override(Record):
+    """Somebody's word that opened a closed gate for one commit, as it is kept in the store."""
+
+    schema_version: Literal[1] = 1
+    model: Text
+    head_sha: Commit
+    """Head of the pull request it was given for; it opens the gate for no other."""
+    pull_request: int
+    by: Text
+    """Login."""
+    permission: Text
+    """Role on the repository, when it was given."""
+    at: datetime
+    reason: Annotated[str, StringConstraints(min_length=1, max_length=1000)]
+    comment_id: int
+    comment_url: Text
 
 
 class GateFindings(Record):
@@ -352,11 +410,28 @@ class GateFindings(Record):
     changes: list[Change]
     confusion: Confusion | None = None
     residuals: Residuals | None = None
+    is_certified: bool = True
+    """Whether predictions stand behind the candidate's numbers; False where metric files are all there is."""
     recorded_in_store: bool = False
     """Whether this run's evaluation was recorded for later baselines."""
+    override: Override | None = None
+    """Why it is open though the rules say no; `headline` says what they say."""
+    outdated: Text | None = None
+    """Of a run on the default branch: why its evaluation is no baseline, `main does not contain 4f1c2d3e4a5b any more`."""
 
 
 # --- report ----------------------------------------------------------------------------------------------------------
+
+
+class Notification(Record):
+    """One attempt to tell somebody that the gate closed."""
+
+    kind: Literal["slack", "pagerduty", "json", "mention"]
+    to: Text
+    """Name of the environment variable with the secret, or who is mentioned."""
+    is_sent: bool
+    detail: Text
+    """Status of the answer or address of the comment; why not, where it was not sent. Never the secret."""
 
 
 class ReportFindings(Record):
@@ -364,6 +439,10 @@ class ReportFindings(Record):
     comment_action: Literal["created", "updated", "kept", "none"]
     status_set: bool
     files: list[FileRef]
+    outdated: Text | None = None
+    """Why this run changed nothing in the pull request: `the pull request is at 4f1c2d3e4a5b now`; None where its verdict stands."""
+    notified: list[Notification] = []
+    """Who was told that the gate closed, and who could not be."""
 
 
 F = TypeVar("F", bound=Record)
@@ -478,9 +557,9 @@ def checked_file(reference: FileRef, state: Path) -> Path:
     """The file a reference names, after its hash was verified. Raises InputError when it is absent or another."""
     path = state / reference.path
     if not path.is_file() or path.is_symlink():
-        raise InputError(f"{reference.path}: named by evidence but not there")
+        raise InputError(f"{reference.path}: named by evidence but not there; run the stage that writes it again")
     if file_ref(path, state).sha256 != reference.sha256:
-        raise InputError(f"{reference.path}: not the file the evidence describes (SHA-256 differs)")
+        raise InputError(f"{reference.path}: not the file the evidence describes (SHA-256 differs); run the stage that writes it again")
     return path
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import posixpath
 import re
 import subprocess
 from pathlib import Path
@@ -14,7 +15,7 @@ _OF_A_HOOK = frozenset(
     {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES"}
 )
 # Git needs none of ours: whoever talks to a remote hands it over by itself.
-_SECRETS = frozenset({"MLGATE_GITHUB_TOKEN", "MLGATE_SECRET_ENV"})
+_SECRETS = frozenset({"MLGATE_GITHUB_TOKEN", "MLGATE_SECRET_ENV", "MLGATE_NOTIFY_ENV"})
 
 
 def run(
@@ -48,7 +49,7 @@ def run(
             raise InputError(f"{where}: the repository belongs to another user, so git does not touch it; run: {command}") from None
         raise
     except subprocess.TimeoutExpired:
-        raise InfrastructureError(f"git {arguments[0]}: no end after {timeout_s:.0f} s; given up") from None
+        raise InfrastructureError(f"git {arguments[0]}: no end after {timeout_s:.0f} s; given up, run it again") from None
     except FileNotFoundError:
         raise InfrastructureError("git: not found on PATH; install it") from None
 
@@ -135,9 +136,24 @@ def file_at(root: Path, revision: str, path: str) -> bytes | None:
         return None
 
 
+def file_behind(root: Path, revision: str, path: str) -> bytes | None:
+    """`file_at`, with links inside the repository followed as a checkout would; None where one leads out of it, or nowhere."""
+    if "\n" in path:
+        return file_at(root, revision, path)
+    try:
+        prefix = run(root, "rev-parse", "--show-prefix").removesuffix(b"\n")
+        whole = posixpath.normpath(os.fsdecode(prefix) + path)
+        found = run(root, "cat-file", "--batch", "--follow-symlinks", stdin=os.fsencode(f"{revision}:{whole}\n"))
+    except subprocess.CalledProcessError:
+        return None
+    header, _, content = found.partition(b"\n")
+    match = re.fullmatch(rb"[0-9a-f]{40,64} blob (\d+)", header)
+    return content[: int(match[1])] if match else None
+
+
 def without_credentials(url: str) -> str:
-    """A URL with user and password cut out, fit for a log."""
-    return re.sub(r"(?<=://)[^/@\s]*@", "", url)
+    """A URL, or text with some, with users, passwords and what stands in queries cut out, fit for a log."""
+    return re.sub(r"(://[^\s?'\"]*\?)[^\s'\"]+", r"\1…", re.sub(r"(?<=://)[^/\s]*@", "", url))
 
 
 def require_repository(root: Path) -> Path:

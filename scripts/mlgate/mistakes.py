@@ -5,7 +5,9 @@ from __future__ import annotations
 import difflib
 import re
 import types
+import unicodedata
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
@@ -31,6 +33,20 @@ def did_you_mean(word: str, known: Iterable[object]) -> str:
     if near:
         return f"; did you mean '{near[0]}'?"
     return f"; expected one of {', '.join(names)}" if names and len(names) <= _MAX_NAMES else ""
+
+
+def lookalike(path: Path) -> str:
+    """`; …` where a file that is not there has a twin whose letters are composed otherwise: alike to the eye, another name to the system.
+
+    macOS and some editors write `ü` as two characters, most others as one.
+    """
+    for part in reversed((path, *path.parents)):
+        if not part.exists() and part.parent.is_dir():
+            wanted = unicodedata.normalize("NFC", part.name)
+            others = (other.name for other in part.parent.iterdir() if other.name != part.name)
+            twins = [name for name in others if unicodedata.normalize("NFC", name) == wanted]
+            return f"; '{part.name}' is there with its letters composed otherwise (Unicode NFC and NFD): rename it" if twins else ""
+    return ""
 
 
 def kind_of(value: object) -> str:

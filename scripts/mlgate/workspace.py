@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,9 @@ from mlgate.console import Console
 from mlgate.context import RunContext
 from mlgate.errors import InfrastructureError, InputError
 from mlgate.evidence import Annotation, DataRef, Evidence, FileRef, Record, Status, Subject
+
+MAX_CONFIG_BYTES = 1_000_000
+"""Of a commit that is judged without being checked out."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,17 @@ class StageResult:
     annotations: list[Annotation] = field(default_factory=list)
     exit_code: int | None = None
     """Left out: by status."""
+
+
+def root_of(working_directory: Path, environ: Mapping[str, str]) -> Path:
+    """The working directory as an absolute path. Raises InputError: there is no such folder, or it leads out of the checkout."""
+    if not working_directory.is_dir():
+        raise InputError(f"working-directory: no folder '{working_directory}'")
+    root = working_directory.resolve()
+    checkout = environ.get("GITHUB_WORKSPACE") if environ.get("GITHUB_ACTIONS") == "true" else None
+    if checkout and not root.is_relative_to(Path(checkout).resolve()):
+        raise InputError(f"working-directory: expected a folder of the checkout, and '{working_directory}' leads out of it")
+    return root
 
 
 @dataclass(frozen=True)
@@ -59,28 +73,36 @@ class Workspace:
         Raises:
             InputError: no such folder, the configuration is absent or wrong, or one of them is a link that leads elsewhere.
         """
-        if not working_directory.is_dir():
-            raise InputError(f"working-directory: no folder '{working_directory}'")
-        root = working_directory.resolve()
-        checkout = environ.get("GITHUB_WORKSPACE") if environ.get("GITHUB_ACTIONS") == "true" else None
-        if checkout and not root.is_relative_to(Path(checkout).resolve()):
-            raise InputError(f"working-directory: expected a folder of the checkout, and '{working_directory}' leads out of it")
+        root = root_of(working_directory, environ)
         path = root / config_path
         if not path.resolve().is_relative_to(root):
             raise InputError(f"config: expected a path inside the working directory, got '{config_path}'")
         if path.resolve() != Path(os.path.normpath(path)):
             # At the baseline commit Git has the link, not what it leads to, and the rules there would be passed over.
             raise InputError(f"{config_path}: expected a file, found a link; put the file itself there")
-        config = configuration.load(path, shown_as=config_path)
+        config, content = configuration.load(path, shown_as=config_path), path.read_bytes()
+        context = run_context.from_environment(environ)
+        if context.commit is not None:
+            config, content = _as_judged(root, context.commit, config_path, config)
         return cls(
             root=root,
             config_path=config_path,
             config=config,
-            config_sha256=configuration.sha256(path.read_bytes()),
-            context=run_context.from_environment(environ),
-            commit=git.commit(root),
+            config_sha256=configuration.sha256(content),
+            context=context,
+            commit=context.commit or git.commit(root),
             console=console or Console(),
         )
+
+    def judging(self, pull_request: int, commit: str, base_ref: str, base_sha: str) -> Workspace:
+        """The same folder as one that judges a commit of a pull request without checking it out.
+
+        Raises:
+            InputError: the configuration at that commit is absent or wrong, or gives the model another name.
+        """
+        config, content = _as_judged(self.root, commit, self.config_path, self.config)
+        context = replace(self.context, pull_request=pull_request, commit=commit, base_ref=base_ref, base_sha=base_sha)
+        return replace(self, config=config, config_sha256=configuration.sha256(content), context=context, commit=commit)
 
     @property
     def state(self) -> Path:
@@ -154,7 +176,7 @@ class Workspace:
         if self.commit is None:
             return False
         evaluation = self.config.evaluation
-        return not worktree.is_clean(self.root, but_for=[evaluation.predictions, *evaluation.metrics_files])
+        return not worktree.is_clean(self.root, but_for=[*filter(None, [evaluation.predictions]), *evaluation.metrics_files])
 
     def subject(self, data: list[DataRef]) -> Subject:
         return Subject(
@@ -164,3 +186,29 @@ class Workspace:
             run=self.context.run,
             data=data,
         )
+
+
+def _as_judged(root: Path, commit: str, config_path: str, own: Config) -> tuple[Config, bytes]:
+    """The configuration of a commit that is judged without being checked out: data of a stranger's, perhaps.
+
+    Where it would say what is published, and where state lies, the checked-out configuration counts: a fork must not choose that.
+
+    Args:
+        own: the configuration that is checked out.
+
+    Raises:
+        InputError: it is absent, too large or wrong, or gives the model another name.
+    """
+    size = git.try_text(root, "cat-file", "-s", f"{commit}:./{config_path}")
+    if size is not None and int(size) > MAX_CONFIG_BYTES:
+        raise InputError(f"{config_path} at {commit[:12]}: {int(size):,} bytes; expected a configuration of at most {MAX_CONFIG_BYTES:,}")
+    content = git.file_at(root, commit, config_path)
+    if content is None:
+        raise InputError(f"{config_path}: no such file at {commit[:12]}, the commit that is judged")
+    config = configuration.parse(content, f"{config_path} at {commit[:12]}")
+    if config.model != own.model:
+        raise InputError(
+            f"{config_path} at {commit[:12]}: model: expected '{own.model}', as the default branch has it, got '{config.model}'; "
+            "a pull request without secrets cannot rename a model"
+        )
+    return config.model_copy(update={"report": own.report, "store": own.store, "notify": own.notify}), content

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from github_stand_in.description import Operation
-from github_stand_in.state import Answers, Dispatch, State, Status, Token
+from github_stand_in.state import Answers, CommitComment, Dispatch, State, Status, Token
 
 MAX_BODY = 65_536
 MAX_DESCRIPTION = 140
@@ -101,6 +101,19 @@ def _repository(call: Call) -> Result:
     return Result(200, call.answers.repository())
 
 
+@_operation("GET", "/rules/branches/{branch}", "metadata")
+def _rules(call: Call) -> Result:
+    of_default = call.values["branch"] == call.state.default_branch
+    return Result(200, Page([call.answers.rule(rule) for rule in call.state.rules] if of_default else []))
+
+
+@_operation("GET", "/branches/{branch}/protection/required_status_checks", "administration")
+def _required_status_checks(call: Call) -> Result:
+    if call.values["branch"] != call.state.default_branch or call.state.protected_checks is None:
+        return Result(404, error("Branch not protected", 404))
+    return Result(200, call.answers.required_status_checks())
+
+
 @_operation("GET", "/pulls", "pull-requests")
 def _pull_requests(call: Call) -> Result:
     state, base, head = call.query.get("state", "open"), call.query.get("base"), call.query.get("head")
@@ -123,8 +136,29 @@ def _pull_request(call: Call) -> Result:
 
 @_operation("GET", "/commits/{commit_sha}/pulls", "pull-requests")
 def _pull_requests_of_commit(call: Call) -> Result:
-    found = [pull for pull in call.state.pull_requests.values() if pull.head_sha == call.values["commit_sha"]]
+    found = [pull for pull in call.state.pull_requests.values() if call.values["commit_sha"] in (pull.head_sha, pull.merge_commit_sha)]
     return Result(200, Page([call.answers.pull_request(pull, is_simple=True) for pull in found]))
+
+
+@_operation("GET", "/commits/{commit_sha}/comments", "contents")
+def _commit_comments(call: Call) -> Result:
+    return Result(200, Page([call.answers.commit_comment(c) for c in call.state.commit_comments if c.sha == call.values["commit_sha"]]))
+
+
+@_operation("POST", "/commits/{commit_sha}/comments", "contents", "write")
+def _create_commit_comment(call: Call) -> Result:
+    comment = CommitComment(next(call.state.ids), call.values["commit_sha"], call.token.login, call.body["body"], call.state.now())
+    call.state.commit_comments.append(comment)
+    return Result(201, call.answers.commit_comment(comment))
+
+
+@_operation("PATCH", "/comments/{comment_id}", "contents", "write")
+def _update_commit_comment(call: Call) -> Result:
+    comment = next((c for c in call.state.commit_comments if c.id == int(call.values["comment_id"])), None)
+    if comment is None:
+        return _missing()
+    comment.body = call.body["body"]
+    return Result(200, call.answers.commit_comment(comment))
 
 
 @_operation("GET", "/issues/{issue_number}/comments", "comments")
@@ -177,6 +211,16 @@ def _delete_comment(call: Call) -> Result:
     return Result(204) if call.state.comments.pop(int(call.values["comment_id"]), None) else _missing()
 
 
+@_operation("POST", "/issues/comments/{comment_id}/reactions", "comments", "write")
+def _react(call: Call) -> Result:
+    comment = call.state.comments.get(int(call.values["comment_id"]))
+    if comment is None:
+        return _missing()
+    is_new = call.body["content"] not in comment.reactions
+    comment.reactions += [call.body["content"]] if is_new else []
+    return Result(201 if is_new else 200, call.answers.reaction(call.token.login, call.body["content"]))
+
+
 @_operation("POST", "/statuses/{sha}", "statuses", "write")
 def _create_status(call: Call) -> Result:
     sha, body = call.values["sha"], call.body
@@ -203,6 +247,12 @@ def _statuses(call: Call) -> Result:
     return Result(200, Page([call.answers.status(s) for s in reversed(call.state.statuses) if s.sha == call.values["ref"]]))
 
 
+@_operation("GET", "/compare/{basehead}", "contents")
+def _compare(call: Call) -> Result:
+    base, _, head = call.values["basehead"].partition("...")
+    return Result(200, call.answers.comparison(base)) if head == "HEAD" else _missing()
+
+
 @_operation("GET", "/actions/runs", "actions")
 def _runs(call: Call) -> Result:
     wanted = {name: call.query[name] for name in ("head_sha", "event") if name in call.query}
@@ -215,6 +265,30 @@ def _runs(call: Call) -> Result:
 def _run(call: Call) -> Result:
     run = call.state.runs.get(int(call.values["run_id"]))
     return Result(200, call.answers.run(run)) if run else _missing()
+
+
+@_operation("POST", "/actions/runs/{run_id}/rerun", "actions", "write")
+def _rerun(call: Call) -> Result:
+    return _run_again(call, "all")
+
+
+@_operation("POST", "/actions/runs/{run_id}/rerun-failed-jobs", "actions", "write")
+def _rerun_failed(call: Call) -> Result:
+    return _run_again(call, "failed")
+
+
+def _run_again(call: Call, what: str) -> Result:
+    run = call.state.runs.get(int(call.values["run_id"]))
+    if run is None:
+        return _missing()
+    refused = run.cannot_rerun or ("This workflow is already running" if run.status != "completed" else "")
+    if not refused and what == "failed" and run.conclusion == "success":
+        refused = "This workflow run has no failed jobs"
+    if refused:
+        return Result(403, error(refused, 403))
+    run.reruns.append(what)
+    run.attempt += 1
+    return Result(201, {})
 
 
 @_operation("GET", "/actions/runs/{run_id}/artifacts", "actions")

@@ -40,6 +40,8 @@ class Fault:
     body: bytes
     is_late: bool
     delay_s: float
+    skipped: int
+    is_truncated: bool
 
     @property
     def is_merely_slow(self) -> bool:
@@ -47,10 +49,12 @@ class Fault:
 
     @property
     def lets_it_happen(self) -> bool:
-        return self.is_late or self.is_merely_slow
+        return self.is_late or self.is_merely_slow or self.is_truncated
 
-    @property
-    def answer(self) -> Answer | None:
+    def answer(self, real: Answer | None) -> Answer | None:
+        """What is answered in place of the real answer; None drops the connection."""
+        if self.is_truncated and real is not None:
+            return Answer(real.status, real.body[: len(real.body) // 2], real.headers)
         return None if self.status is None else Answer(self.status, self.body, self.headers)
 
 
@@ -88,6 +92,7 @@ class StandIn:
         self._faults: list[Fault] = []
         self._lock = threading.RLock()
         self._prefix = prefix
+        self._graphql_path = "/graphql" if not prefix else "/api/graphql"  # of an Enterprise Server, beside /api/v3
         self._servers = [_Server(("127.0.0.1", port), _ApiHandler, self), _Server(("127.0.0.1", 0), _StorageHandler, self)]
         self.url = f"http://127.0.0.1:{self._servers[0].server_port}{prefix}"
         """What goes into GITHUB_API_URL."""
@@ -161,6 +166,8 @@ class StandIn:
         is_html: bool = False,
         is_late: bool = False,
         delay_s: float = 0,
+        skip: int = 0,
+        is_truncated: bool = False,
     ) -> None:
         """Let the next requests fail whose method and path (without the prefix) these expressions match.
 
@@ -172,11 +179,13 @@ class StandIn:
             is_html: whether the answer is a web page, as a proxy gives.
             is_late: whether the request takes effect before it fails.
             delay_s: how long the answer takes.
+            skip: how many such requests are answered as ever before.
+            is_truncated: whether the answer is the real one, and ends in its middle.
         """
         page = b"<html><body><h1>We will be right back</h1></body></html>"
         body = page if is_html else json.dumps({"message": message, "documentation_url": "https://docs.github.com/rest"}).encode()
         given = {"Content-Type": "text/html" if is_html else "application/json", **(headers or {})}
-        self._faults.append(Fault(method, re.compile(path), times, status, given, body, is_late, delay_s))
+        self._faults.append(Fault(method, re.compile(path), times, status, given, body, is_late, delay_s, skip, is_truncated))
 
     # ---- what a test looks at
 
@@ -212,7 +221,7 @@ class StandIn:
             if fault is None or fault.lets_it_happen:
                 answer = self._answer(method, path, url.path.startswith(self._prefix), query, headers, body)
             if fault is not None and not fault.is_merely_slow:
-                answer = fault.answer
+                answer = fault.answer(answer)
             self.requests.append(Exchange(method, path, query, _json(body), _token(headers), answer.status if answer else None))
         if fault is not None and fault.delay_s:
             time.sleep(fault.delay_s)
@@ -222,11 +231,16 @@ class StandIn:
         with self._lock:
             for fault in self._faults:
                 if fault.times > 0 and re.fullmatch(fault.method, method) and fault.path.search(path):
+                    if fault.skipped > 0:
+                        fault.skipped -= 1
+                        continue
                     fault.times -= 1
                     return fault
         return None
 
     def _answer(self, method: str, path: str, is_below_prefix: bool, query: dict[str, str], headers: dict[str, str], body: bytes) -> Answer:
+        if (method, path) == ("POST", self._graphql_path):
+            return self._graphql(headers, body)
         operation = description.find(method, path) if is_below_prefix else None
         if operation is None:
             return self._violation(f"{method} {path}: no operation the stand-in knows")
@@ -237,6 +251,20 @@ class StandIn:
         if found := description.answer_violations(operation, query, body, content_type, answer.status, answer.headers, answer.body):
             return self._violation(f"{method} {path}: answer {answer.status}: {' | '.join(found)}")
         return answer
+
+    def _graphql(self, headers: dict[str, str], body: bytes) -> Answer:
+        """The queries that mlgate sends: whose token it is, and whether a comment was edited. GitHub answers every kind of token."""
+        token = self._tokens.get(_token(headers) or "")
+        if token is None:
+            return Answer.of(401, {"message": "Bad credentials"})
+        query = (_json(body) or {}).get("query", "")
+        if query == "query { viewer { login } }":
+            return Answer.of(200, {"data": {"viewer": {"login": token.login}}})
+        edited = re.fullmatch(r'query { node\(id: "IC_(\d+)"\) { \.\.\. on IssueComment { lastEditedAt } } }', query)
+        if edited is None:
+            return self._violation(f"POST {self._graphql_path}: a query the stand-in does not know")
+        comment = self.state.comments.get(int(edited[1]))
+        return Answer.of(200, {"data": {"node": comment and {"lastEditedAt": comment.updated_at if comment.is_edited else None}}})
 
     def _operate(self, operation: description.Operation, query: dict[str, str], headers: dict[str, str], body: bytes) -> Answer:
         token = self._tokens.get(_token(headers) or "")
@@ -322,10 +350,9 @@ class _StorageHandler(_Handler):
         fault = stand_in._next_fault(self.command, f"/storage{self.path}")
         if fault is not None:
             time.sleep(fault.delay_s)
-            if not fault.is_merely_slow:
-                return fault.answer
         artifact = stand_in.state.artifacts.get(int(self.path.strip("/").split("?")[0]))
-        return Answer(200, artifact.content, {"Content-Type": "application/zip"}) if artifact else Answer(404)
+        answer = Answer(200, artifact.content, {"Content-Type": "application/zip"}) if artifact else Answer(404)
+        return answer if fault is None or fault.is_merely_slow else fault.answer(answer)
 
 
 def _token(headers: dict[str, str]) -> str | None:

@@ -40,6 +40,18 @@ class Comment:
     body: str
     created_at: str
     updated_at: str
+    reactions: list[str] = field(default_factory=list)
+    is_edited: bool = False
+    """By somebody in the browser; what the API edits is no matter here."""
+
+
+@dataclass
+class CommitComment:
+    id: int
+    sha: str
+    login: str
+    body: str
+    created_at: str
 
 
 @dataclass
@@ -53,6 +65,8 @@ class PullRequest:
     """`owner/name`; left out: the repository itself. Another one is a fork."""
     state: str = "open"
     is_locked: bool = False
+    merge_commit_sha: str | None = None
+    """What it became on the base branch."""
 
 
 @dataclass
@@ -86,6 +100,13 @@ class Run:
     head_branch: str
     head_repository: str
     created_at: str
+    status: str = "completed"
+    conclusion: str | None = "success"
+    path: str = ".github/workflows/mlgate.yml"
+    cannot_rerun: str = ""
+    """Why GitHub refuses to run it again."""
+    reruns: list[str] = field(default_factory=list)
+    """`all` or `failed`, for each time it was asked to run again."""
 
 
 @dataclass(frozen=True)
@@ -106,11 +127,21 @@ class State:
         self.is_private = is_private
         self.pull_requests: dict[int, PullRequest] = {}
         self.comments: dict[int, Comment] = {}
+        self.commit_comments: list[CommitComment] = []
         self.statuses: list[Status] = []
         self.runs: dict[int, Run] = {}
         self.artifacts: dict[int, Artifact] = {}
         self.dispatches: list[Dispatch] = []
         self.collaborators: dict[str, str] = {}
+        """Role by login."""
+        self.custom_roles: dict[str, str] = {}
+        """Of an organisation's own roles, the permission each is built on."""
+        self.default_branch_commits: list[str] = []
+        """Of the default branch, oldest first; left empty, every commit is its tip."""
+        self.rules: list[dict[str, Any]] = []
+        """Of the default branch's rulesets: `type` and, where it has some, `parameters`."""
+        self.protected_checks: list[str] | None = None
+        """Checks that classic branch protection requires; None without one."""
         self.ids = count(1001)
         self._time = datetime(2026, 11, 21, 9, 30, tzinfo=UTC)
 
@@ -190,6 +221,7 @@ class Answers:
         return {
             **self._example("issue-comment"),
             "id": comment.id,
+            "node_id": f"IC_{comment.id}",
             "body": comment.body,
             "user": self.user(comment.login),
             "created_at": comment.created_at,
@@ -197,6 +229,19 @@ class Answers:
             "url": self._link(f"/issues/comments/{comment.id}"),
             "issue_url": self._link(f"/issues/{comment.pull_request}"),
             "html_url": f"https://github.com/{self._state.repository}/pull/{comment.pull_request}#issuecomment-{comment.id}",
+        }
+
+    def commit_comment(self, comment: CommitComment) -> dict[str, Any]:
+        return {
+            **self._example("commit-comment"),
+            "id": comment.id,
+            "commit_id": comment.sha,
+            "body": comment.body,
+            "user": self.user(comment.login),
+            "created_at": comment.created_at,
+            "updated_at": comment.created_at,
+            "url": self._link(f"/comments/{comment.id}"),
+            "html_url": f"https://github.com/{self._state.repository}/commit/{comment.sha}#commitcomment-{comment.id}",
         }
 
     def status(self, status: Status) -> dict[str, Any]:
@@ -213,12 +258,19 @@ class Answers:
             "url": self._link(f"/statuses/{status.sha}"),
         }
 
+    def comparison(self, commit: str) -> dict[str, Any]:
+        """The default branch as seen from a commit."""
+        known = self._state.default_branch_commits or [commit]
+        status = "diverged" if commit not in known else "identical" if known[-1] == commit else "ahead"
+        return {**self._example("commit-comparison"), "status": status, "files": []}
+
     def run(self, run: Run) -> dict[str, Any]:
         answer = self._example("workflow-run")
         answer["head_repository"].update(full_name=run.head_repository, name=run.head_repository.split("/")[1])
         answer["repository"].update(full_name=self._state.repository, name=self._state.repository.split("/")[1])
         answer.update(id=run.id, head_sha=run.head_sha, head_branch=run.head_branch, event=run.event, run_attempt=run.attempt)
-        answer.update(status="completed", conclusion="success", created_at=run.created_at, updated_at=run.created_at)
+        answer.update(status=run.status, conclusion=run.conclusion, created_at=run.created_at, updated_at=run.created_at)
+        answer.update(path=f"{run.path}@{run.head_branch}", html_url=f"https://github.com/{self._state.repository}/actions/runs/{run.id}")
         answer.update(url=self._link(f"/actions/runs/{run.id}"), artifacts_url=self._link(f"/actions/runs/{run.id}/artifacts"))
         return answer  # type: ignore[no-any-return]
 
@@ -231,11 +283,24 @@ class Answers:
         answer["workflow_run"].update(id=run.id, head_sha=run.head_sha, head_branch=run.head_branch)
         return answer  # type: ignore[no-any-return]
 
+    def rule(self, rule: dict[str, Any]) -> dict[str, Any]:
+        return {**rule, "ruleset_source_type": "Repository", "ruleset_source": self._state.repository, "ruleset_id": 42}
+
+    def required_status_checks(self) -> dict[str, Any]:
+        contexts = self._state.protected_checks or []
+        checks = [{"context": context, "app_id": None} for context in contexts]
+        return {**self._example("status-check-policy"), "contexts": contexts, "checks": checks}
+
+    def reaction(self, login: str, content: str) -> dict[str, Any]:
+        return {**self._example("reaction"), "content": content, "user": self.user(login)}
+
     def permission(self, login: str) -> dict[str, Any]:
+        """Of the roles, `permission` knows the old three only."""
         answer = self._example("repository-collaborator-permission-response-if-user-has-admin-permissions")
-        level = self._state.collaborators[login]
-        answer.update(permission=level, role_name=level)
-        answer["user"].update(self.user(login), role_name=level)
+        role = self._state.collaborators[login]
+        level = {"maintain": "write", "triage": "read"}.get(role, role if role in LEVELS else self._state.custom_roles.get(role, "none"))
+        answer.update(permission=level, role_name=role)
+        answer["user"].update(self.user(login), role_name=role)
         return answer  # type: ignore[no-any-return]
 
 

@@ -62,7 +62,7 @@ for (const file of files) {
   }
   // `# v1.2.3` beside a SHA is what people read: it has to be true.
   for (const [index, line] of text.split("\n").entries()) {
-    const pinned = /uses: +([\w.-]+\/[\w.-]+)@([0-9a-f]{40})\s*(?:# *(\S+))?/.exec(line);
+    const pinned = /uses: +([\w.-]+\/[\w.-]+)@([0-9a-f]{40})(?:\s*(?:[,}].*?)?# *(\S+))?/.exec(line);
     if (pinned && upstream[pinned[1]] && upstream[pinned[1]].version !== pinned[3]) {
       report(file, index + 1, `${pinned[1]}@${pinned[2].slice(0, 12)} is ${upstream[pinned[1]].version}, the comment says ${pinned[3]}`);
     }

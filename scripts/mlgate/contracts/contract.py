@@ -75,7 +75,7 @@ def _here(root: Path, data: str, schema: str, is_showing_values: bool) -> dict[s
 def _in_user_python(root: Path, data: str, code: tuple[str, str], is_showing_values: bool) -> dict[str, Any]:
     path, name = code
     if not (root / path).is_file():
-        raise InputError(f"{path}: no such schema")
+        raise InputError(f"{path}: no such schema; write one, or correct data.contracts")
     request = {"data": data, "schema": path, "name": name, "is_showing_values": is_showing_values}
     program = Path(__file__).with_name("user_schema.py")
     answer = process.call_user_python(program, request, root=root, timeout_s=_TIME_LIMIT_S)

@@ -10,6 +10,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from mlgate.mistakes import lookalike
+
 CSV = frozenset({".csv"})
 PARQUET = frozenset({".parquet", ".pq"})
 JSON_LINES = frozenset({".jsonl", ".ndjson"})
@@ -31,7 +33,8 @@ def read(path: Path) -> Any:
             raise UnreadableTableError("a folder without Parquet files; expected a CSV, Parquet or JSON lines file")
         suffix = ".parquet"
     elif not path.exists():
-        raise UnreadableTableError("no such file; does 'data.pull' name it, or does 'data.prepare' make it?")
+        hint = lookalike(path) or "; does 'data.pull' name it, or does 'data.prepare' make it?"
+        raise UnreadableTableError(f"no such file{hint}")
     elif path.stat().st_size == 0:
         raise UnreadableTableError("the file is empty")
     try:
@@ -46,7 +49,7 @@ def read(path: Path) -> Any:
     except OSError as error:
         raise UnreadableTableError(f"cannot be read: {error.strerror or error}") from None
     if not len(frame):
-        raise UnreadableTableError("the table has no rows")
+        raise UnreadableTableError("the table has no rows; expected at least one")
     return frame
 
 

@@ -6,11 +6,12 @@ import os
 from collections.abc import MutableMapping
 from pathlib import Path
 
+from mlgate.data import credentials
 from mlgate.errors import InfrastructureError
 
 
 def share(environ: MutableMapping[str, str]) -> Path | None:
-    """Have every DVC started from here, ours and the user's, keep its cache outside the workspace.
+    """Have every DVC started from here, ours and the user's, keep its cache outside the workspace, and know the job's credentials.
 
     The way is DVC's own: a system-level configuration (`DVC_SYSTEM_CONFIG_DIR`), the weakest of all, so that a cache the user
     configured anywhere wins and no file of the user's is changed. Commands of the user's inherit the variable, so that `dvc repro`
@@ -24,8 +25,10 @@ def share(environ: MutableMapping[str, str]) -> Path | None:
         The cache folder, or None where nothing was changed.
 
     Raises:
+        InputError: DVC_CONFIG of the job's secret is wrong.
         InfrastructureError: the folder cannot be written.
     """
+    credentials.hand_over(environ)
     folder = _folder(environ)
     if folder is None or environ.get("DVC_SYSTEM_CONFIG_DIR") or _has_system_configuration():
         return None

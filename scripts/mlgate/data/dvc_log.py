@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import socket
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from mlgate.console import plain
 Kind = Literal["transient", "credentials", "missing", "disk", "other"]
 
 _LOGGERS = ("dvc", "dvc_data", "dvc_objects")
+_NOISE = ("aiohttp_retry",)  # "client was not closed", on standard error, whenever the garbage collector comes by
 _PROGRESS_BARS = ("dvc.progress", "dvc_data.callbacks", "dvc_objects.fs.callbacks")
 
 # Names, not classes: the clients of S3, Azure, Google and SSH are there only where a remote needs them.
@@ -22,6 +24,7 @@ _CREDENTIALS = frozenset({
     "NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError", "TokenRetrievalError", "ProfileNotFound",
     "SSOTokenLoadError", "UnauthorizedSSOTokenError", "DefaultCredentialsError", "RefreshError", "ClientAuthenticationError",
     "CredentialUnavailableError", "PermissionDenied", "AuthError", "HTTPUnauthorized", "HTTPForbidden",
+    "KeyImportError",
 })  # fmt: skip
 _TRANSIENT = frozenset({
     "EndpointConnectionError", "ConnectTimeoutError", "ReadTimeoutError", "ConnectionClosedError", "HTTPClientError",
@@ -81,6 +84,8 @@ def captured() -> Iterator[Captured]:
     collector = Captured()
     loggers = [logging.getLogger(name) for name in _LOGGERS]
     bars = [logging.getLogger(name) for name in _PROGRESS_BARS]
+    for name in _NOISE:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     import dvc  # noqa: F401 -- its import sets up the handlers that are put aside here
 
     before = [(logger, logger.level, logger.propagate, logger.handlers) for logger in (*loggers, *bars)]
@@ -112,11 +117,18 @@ def reason(errors: Iterable[BaseException]) -> Reason | None:
 def _classified(error: BaseException) -> Reason:
     chain = list(_chain(error))
     text = one_line(chain[-1] if str(chain[-1]).strip() else error)
+    if any(_is_unanswered_prompt(link) for link in chain):
+        return Reason("credentials", "it asks for a password or passphrase, and there is nobody to type it")
     kinds = [(kind, link) for link in chain if (kind := _kind(link)) is not None]
     # clients say "not found" of whatever kept them from looking; what did is its cause
     for kind, link in sorted(kinds, key=lambda found: found[0] == "missing"):
         return Reason(kind, one_line(link) if str(link).strip() else text)
     return Reason("other", text)
+
+
+def _is_unanswered_prompt(error: BaseException) -> bool:
+    """What `getpass` ends with where there is no terminal."""
+    return isinstance(error, EOFError) or getattr(error, "filename", None) == "/dev/tty" or type(error).__module__ == "termios"
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
@@ -131,7 +143,7 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 def _kind(error: BaseException) -> Kind | None:
     names = {cls.__name__ for cls in type(error).__mro__}
     code = _code(error)
-    if names & _CREDENTIALS or code in _CREDENTIAL_CODES:
+    if names & _CREDENTIALS or code in _CREDENTIAL_CODES or (names & {"ConfigError"} and "authentication" in str(error)):
         return "credentials"
     if isinstance(error, FileNotFoundError):
         return "missing"
@@ -139,7 +151,7 @@ def _kind(error: BaseException) -> Kind | None:
         return "credentials"
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE):
         return "disk"
-    if names & _TRANSIENT or code in _TRANSIENT_CODES or isinstance(error, (TimeoutError, ConnectionError)):
+    if names & _TRANSIENT or code in _TRANSIENT_CODES or isinstance(error, (TimeoutError, ConnectionError, socket.gaierror)):
         return "transient"
     if isinstance(error, OSError) and error.errno in (errno.EIO, errno.ESTALE, errno.EBUSY, errno.ENETUNREACH, errno.EHOSTUNREACH):
         return "transient"

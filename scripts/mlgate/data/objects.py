@@ -21,7 +21,7 @@ class Fault:
     path: str
     """The file it is the content of, relative to the working directory; a folder, for its listing."""
     object: str
-    """Where it lies below the remote's URL."""
+    """Where it lies below the remote's URL; on a remote that keeps versions, which version of the file."""
     what: str | None
     """How it is corrupted; None where it is missing."""
 
@@ -56,7 +56,8 @@ def missing(target: Target, root: Path) -> list[str]:
     files = listing(target, root)
     if files is None:
         return [target.path]
-    return [path for path, md5 in files.items() if not _object_path(target, md5).exists()]
+    at = target.dvc.cache.oid_to_path
+    return [path for path, md5 in files.items() if not os.path.exists(at(md5))]  # noqa: PTH110 -- a folder may have 100,000 files
 
 
 def discard_bad_listing(target: Target) -> Fault | None:
@@ -80,6 +81,8 @@ def probe(target: Target, root: Path, remote: Any) -> None:
     Raises:
         FileNotFoundError: it is indeed not there; any other exception of the remote's client: why it cannot be read.
     """
+    if remote.fs.version_aware:
+        raise FileNotFoundError  # what is gone there is told by `faults_on_remote`
     odb = _remote_odb(target, remote)
     files = listing(target, root)
     lacking = [target.md5] if files is None else [md5 for md5 in files.values() if not _object_path(target, md5).exists()]
@@ -98,8 +101,11 @@ def faults_on_remote(target: Target, root: Path, remote: Any) -> list[Fault]:
         root: the working directory.
         remote: DVC's `Remote`.
     """
-    odb = _remote_odb(target, remote)
     files = listing(target, root)
+    if remote.fs.version_aware:
+        lacking = files or {target.path: target.md5}
+        return [_fault(target, path, md5, None) for path, md5 in lacking.items() if not _object_path(target, md5).exists()]
+    odb = _remote_odb(target, remote)
     if files is None:
         try:
             with odb.fs.open(odb.oid_to_path(target.md5), "rb") as stream:
@@ -174,8 +180,19 @@ def _bad_listing(target: Target, found: str, size: int) -> Fault:
 
 
 def _fault(target: Target, path: str, md5: str, what: str | None) -> Fault:
+    if version := _version(target, path):
+        return Fault(path, f"{path} of version {version}", what)
     prefix = "" if target.dvc.hash_name == "md5-dos2unix" else "files/md5/"  # DVC before 3.0 had no folder of its own for each hash
     return Fault(path, f"{prefix}{md5[:2]}/{md5[2:]}", what)
+
+
+def _version(target: Target, path: str) -> str | None:
+    """The version of a file on a remote that keeps versions; None where it is kept by hash."""
+    output = target.dvc
+    if not output.files:
+        return getattr(output.meta, "version_id", None)
+    inside = {entry["relpath"]: entry.get("version_id") for entry in output.files}
+    return next((version for name, version in inside.items() if path.endswith(f"/{name}")), None)
 
 
 def _within(target: Target, root: Path, entries: list[dict[str, str]]) -> dict[str, str] | None:

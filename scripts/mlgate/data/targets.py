@@ -34,12 +34,15 @@ class Target:
         if not self.is_stage_output:
             return False
         stage = self.dvc.stage
-        statuses = [dependency.status() for dependency in stage.deps]  # what was not pulled counts as `deleted`
+        if stage.frozen:
+            return False
+        # what was not pulled counts as `deleted`; what lies outside of this machine is the training command's to ask for
+        statuses = [dependency.status() for dependency in stage.deps if dependency.protocol == "local"]
         return bool(stage.changed_stage() or any(status and "deleted" not in status.values() for status in statuses))
 
     @property
     def stage(self) -> str:
-        return str(self.output.stage.addressing) if self.output is not None else ""
+        return stage_name(self.output.stage) if self.output is not None else ""
 
     @property
     def dvc(self) -> Any:
@@ -78,7 +81,7 @@ def resolve(names: Iterable[str], repo: Any, root: Path, *, may_be_absent: bool 
     for name in names:
         found = _resolve(name, outputs, root)
         if not found and not may_be_absent:
-            raise InputError(_unknown(name, outputs, root))
+            raise InputError(_not_kept(name, repo, root) or _elsewhere(name, repo, root) or _unknown(name, outputs, root))
         for target in found:
             targets.setdefault(target.path, target)
     return list(targets.values())
@@ -137,12 +140,45 @@ def _unknown(name: str, outputs: dict[str, Any], root: Path) -> str:
     return f"no data '{name}': neither DVC nor Git tracks it, and there is no such file{near if 'did you mean' in near else ''}"
 
 
+def stage_name(stage: Any) -> str:
+    """A stage as `dvc repro` takes it in the repository's top folder."""
+    file = Path(os.path.relpath(stage.path, stage.repo.root_dir)).as_posix()
+    name = getattr(stage, "name", None)
+    if name is None:
+        return file
+    return str(name) if file == "dvc.yaml" else f"{file}:{name}"
+
+
+def _not_kept(name: str, repo: Any, root: Path) -> str | None:
+    """Of an output that DVC only looks at: one outside of the repository, or with `cache: false`."""
+    for output in repo.index.outs if repo is not None else ():
+        path = output.fs_path if output.protocol != "local" else Path(os.path.relpath(output.fs_path, root)).as_posix()
+        if posixpath.normpath(name) not in {path, output.def_path, *_names_of_stage(output.stage, root)}:
+            continue
+        stage = f"stage '{stage_name(output.stage)}'"
+        if not output.is_in_repo:
+            return f"{name}: {stage} writes '{output.def_path}', which lies outside of the repository: DVC keeps no copy of it"
+        if not output.use_cache:
+            return f"{name}: {stage} writes '{path}' with 'cache: false', so DVC keeps no copy, and it is not in Git; commit it"
+    return None
+
+
+def _elsewhere(name: str, repo: Any, root: Path) -> str | None:
+    """Of data below a DVC repository inside this one, or inside a submodule that was not checked out."""
+    path = posixpath.normpath(name)
+    for folder in _ancestors(path):
+        if (root / folder / ".dvc").is_dir() and (repo is None or Path(repo.root_dir) != root / folder):
+            return f"no data '{name}' here: '{folder}' is a DVC repository of its own; set working-directory to it, or below it"
+    return None
+
+
 def _names_of_stage(stage: Any, root: Path) -> set[str]:
     file = Path(os.path.relpath(stage.path, root)).as_posix()
     name = getattr(stage, "name", None)
     if name is None:
         return {file}
-    return {file, f"{file}:{name}"} | ({name} if file == "dvc.yaml" else set())
+    group = name.partition("@")[0]  # all of a foreach or matrix stage
+    return {file, f"{file}:{name}", f"{file}:{group}"} | ({name, group} if file == "dvc.yaml" else set())
 
 
 def _touching(dependency: Any, outputs: dict[str, Any], root: Path) -> list[tuple[str, Any]]:

@@ -116,6 +116,75 @@ class History:
         target.write_bytes(self._object(found_md5, found.name, output.remote, path))
         return made.source
 
+    def fetch_all(self, path: str, root: Path) -> None:
+        """Write a file, or every file at or below a folder, of the commit to the same place below `root`; as `fetch` does.
+
+        Raises:
+            NotTrackedError: DVC does not track it at that commit.
+            NotThereError: it, or a file of it, cannot be had.
+        """
+        with _told():
+            files = list(self._files(path))
+            if not files:
+                raise NotTrackedError(f"{path} is no output of DVC at {self._commit[:12]}")
+            for name, output, found_md5, hash_name in files:
+                target = root / name
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.unlink(missing_ok=True)
+                target.write_bytes(self._object(found_md5, hash_name, output.remote, name))
+
+    def behind(self, path: str) -> list[str]:
+        """What the stage that writes a file works with: what else it makes, such as a model, or else what other stages hand it.
+
+        Returns:
+            Paths relative to the working directory, no metric and no plot among them; none where no stage writes the file.
+        """
+        with _told():
+            output = self._output_of(self._at(path))
+            if output is None or output.stage.is_data_source:
+                return []
+            made = [out.fs_path for out in output.stage.outs if out is not output and out.use_cache and not (out.metric or out.plot)]
+            handed = [dep.fs_path for dep in output.stage.deps if not _is_params(dep) and self._is_made(dep.fs_path)]
+            return [self._from_here(at) for at in made or handed]
+
+    def md5(self, path: str) -> str | None:
+        """DVC's hash of a file or folder at the commit (`<hex>`, `<hex>.dir`); None where DVC has none of just that.
+
+        Raises:
+            NotThereError: its stage was changed after it ran, or the folder it lies in cannot be listed.
+        """
+        with _told():
+            at = self._at(path)
+            output = self._output_of(at)
+            if output is None:
+                return None
+            found = self._stage(output.stage).hashes[output.fs_path]
+            if output.fs_path == at:
+                return str(found.value)
+            return self._listing(output, found).get(at.removeprefix(output.fs_path + "/")) if found.isdir else None
+
+    def _files(self, path: str) -> Iterator[tuple[str, Any, str, str]]:
+        """Files that DVC's cache has at or below a path: relative to the working directory, their output, hash, and the hash's name."""
+        at = self._at(path)
+        for output in self._repo.index.outs:
+            is_near = _is_at_or_below(at, output.fs_path) or _is_at_or_below(output.fs_path, at)
+            if not (is_near and output.is_in_repo and output.use_cache):
+                continue
+            found = self._stage(output.stage).hashes[output.fs_path]
+            listed = self._listing(output, found) if found.isdir else {"": found.value}
+            for part, md5 in listed.items():
+                name = f"{output.fs_path}/{part}" if part else output.fs_path
+                if _is_at_or_below(name, at) and ".." not in part.split("/"):
+                    yield self._from_here(name), output, md5, found.name
+
+    def _is_made(self, path: str) -> bool:
+        output = self._output_of(path)
+        return output is not None and not output.stage.is_data_source
+
+    def _from_here(self, path: str) -> str:
+        """A path of DVC's as the working directory has it; the other way round from `_at`."""
+        return os.path.relpath(path, self._at("."))
+
     def check_current(self, path: str) -> None:
         """Refuse a file as Git has it where the commit's pipeline makes another.
 
@@ -281,6 +350,10 @@ class History:
         if _md5(content, name) != md5.removesuffix(".dir"):
             raise NotThereError(f"{what}: {said}, corrupted on the remote ({md5})")
         return bytes(content)
+
+
+def _is_at_or_below(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(folder.rstrip("/") + "/")
 
 
 def _is_params(dep: Any) -> bool:

@@ -10,7 +10,7 @@ from mlgate.console import plain
 from mlgate.errors import InputError
 
 _WHOLE = re.compile(r"-?(0|[1-9][0-9]*)")
-_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)?(\.[0-9]+|\.)?([eE][+-]?[0-9]+)?")
+_NUMBER = re.compile(r"-?((0|[1-9][0-9]*)(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _LARGEST_EXACT = 2.0**53  # above it a float no longer names one whole number
 
 
@@ -41,7 +41,7 @@ def canonical_texts(values: Sequence[str | None]) -> list[str]:
     given = [text for text in texts if text]
     if all(_WHOLE.fullmatch(text) for text in given):
         return ["0" if text == "-0" else text for text in texts]
-    if all(any(character.isdigit() for character in text) and _NUMBER.fullmatch(text) for text in given):
+    if all(_NUMBER.fullmatch(text) for text in given):
         return [canonical_label(float(text)) if text else "" for text in texts]
     if all(text.lower() in ("true", "false") for text in given):
         return [text.lower() for text in texts]

@@ -24,12 +24,12 @@ from mlgate.console import plain
 from mlgate.errors import InputError
 from mlgate.evaluation.labels import canonical_label, canonical_texts, positive_class, sorted_classes
 from mlgate.evaluation.predictions import MAX_CLASSES, MAX_EXAMPLES, Floats, Integers, Predictions, in_order
+from mlgate.evaluation.recognition import SUM_TOLERANCE, Recognised, Values, are_probabilities, of_predictions, recognise
+from mlgate.mistakes import lookalike
 
 MAX_SLICES = 1000
 MAX_LABEL_LENGTH = 200
 MISSING_SLICE = "(missing)"
-# Probabilities written with two or three decimals still add up to 1 this closely; what is scored is divided by the sum.
-SUM_TOLERANCE = 0.02
 NEEDS_PROBABILITIES = frozenset({"log_loss", "brier"})
 
 _WHOLE_NUMBER = r"^(0|-?[1-9][0-9]{0,17})$"
@@ -41,34 +41,50 @@ def load(path: Path, evaluation: EvaluationConfig, shown_as: str, *, are_slices_
 
     Args:
         path: the file; its ending says the format.
-        evaluation: names of the columns, the task, and which metrics will be asked for.
+        evaluation: names of the columns, the task (recognised where it is left out), and which metrics will be asked for.
         shown_as: what messages call the file.
         are_slices_optional: leave slices out whose column the file lacks (a baseline may be older than a slice).
 
     Returns:
-        The predictions, sorted by id, classes as text.
+        The predictions, sorted by id (by row where no column holds ids), classes as text.
 
     Raises:
         InputError: the file is absent or says something wrong.
     """
+    return recognised(path, evaluation, shown_as, are_slices_optional=are_slices_optional)[0]
+
+
+def recognised(
+    path: Path, evaluation: EvaluationConfig, shown_as: str, *, are_slices_optional: bool = False
+) -> tuple[Predictions, Recognised | None]:
+    """As `load`, and by what the task was recognised; None where the configuration states it."""
     table = _Table(path, shown_as, _wanted(evaluation))
     columns = evaluation.columns
-    ids = table.ids(columns.id)
+    ids = table.ids(columns.id) if columns.id is not None else np.arange(table.rows, dtype=np.int64)
     slices = {name: table.slice(name) for name in evaluation.slices if not are_slices_optional or name in table.names}
-    if evaluation.task == "regression":
+    task, seen = evaluation.stated_task, None
+    if task is None:
+        seen = recognise(table.values(columns.target), table.values(columns.prediction), table.rows)
+        task = seen.task
+    if task == "regression":
+        if columns.score is not None and evaluation.task is None:
+            raise InputError(f"{shown_as}: columns.score: of a regression there are no probabilities; leave it out, or set evaluation.task")
         target, prediction = table.numbers(columns.target), table.numbers(columns.prediction)
         found = Predictions(ids, target, prediction, slices=slices)
     else:
         found = _classification(table, ids, slices, evaluation)
     found = in_order(found)
-    _refuse_duplicates(table, columns.id, ids, found.ids)
-    return found
+    if columns.id is not None:
+        _refuse_duplicates(table, columns.id, ids, found.ids)
+    if seen is not None and of_predictions(found).task != task:  # many numbers, written as texts: the gate could not see it the same way
+        raise InputError(f"{shown_as}: '{columns.target}' holds texts that are numbers; set evaluation.task (or the action's input 'task')")
+    return found, seen
 
 
 def _wanted(evaluation: EvaluationConfig) -> Callable[[str], bool]:
     columns = evaluation.columns
-    names = {columns.id, columns.target, columns.prediction, *evaluation.slices}
-    score = columns.score if evaluation.task == "classification" else None
+    names = {*filter(None, [columns.id]), columns.target, columns.prediction, *evaluation.slices}
+    score = columns.score if evaluation.stated_task != "regression" else None
 
     def wanted(name: str) -> bool:
         return name in names or (score is not None and (name == score or name.startswith(f"{score}_")))
@@ -102,10 +118,11 @@ def _recode(labels: Sequence[str], place: dict[str, int]) -> Integers:
 
 def _refuse_probabilities(table: _Table, target: str, prediction: str) -> None:
     """Fractions predicted where whole labels are true: probabilities in the wrong column, or a regression."""
-    if not pa.types.is_floating(table.column(prediction).type):
+    if not table.values(prediction).have_fractions or table.values(target).have_fractions:
         return
-    if (rows := table.rows_where(_is_fraction(table.column(prediction)))) and not table.rows_where(_is_fraction(table.column(target))):
-        raise table.refused(prediction, rows, "expected predicted classes, got fractions; probabilities belong in evaluation.columns.score")
+    numbers = table.numbers(prediction)
+    rows = np.flatnonzero(numbers != np.trunc(numbers)).tolist()
+    raise table.refused(prediction, rows, "expected predicted classes, got fractions; probabilities belong in evaluation.columns.score")
 
 
 def _is_fraction(column: Any) -> Any:
@@ -118,16 +135,11 @@ def _refuse_duplicates(table: _Table, column: str, ids: npt.NDArray[Any], ordere
     repeated = np.unique(np.flatnonzero(ordered[1:] == ordered[:-1]))
     if not len(repeated):
         return
-    # of an id that occurs three times, two places repeat the one before: name it once
-    duplicated = list(dict.fromkeys(ordered[repeated[:1000]].tolist()))
     distinct = len(set(ordered[repeated].tolist()))
-    rows = np.flatnonzero(ids == duplicated[0]).tolist()
-    named = ", ".join(_short(label) for label in duplicated[:3])
+    rows = np.flatnonzero(ids == ordered[repeated[0]]).tolist()
+    # Where it stands, not what it is: an id may be somebody's name.
     raise table.refused(
-        column,
-        rows,
-        f"{distinct:,} {'id occurs' if distinct == 1 else 'ids occur'} more than once ({named}{', …' if distinct > 3 else ''}); "
-        "expected one row an example",
+        column, rows, f"{distinct:,} {'id occurs' if distinct == 1 else 'ids occur'} more than once; expected one row an example"
     )
 
 
@@ -140,7 +152,7 @@ class _Table:
         if kind is None:
             raise InputError(f"{shown_as}: expected a .csv, .parquet or .jsonl file")
         if not path.exists():
-            raise InputError(f"{shown_as}: no such file; does the training command write it?")
+            raise InputError(f"{shown_as}: no such file{lookalike(path) or '; does the training command write it?'}")
         if not path.is_file():
             raise InputError(f"{shown_as}: expected one file, got a folder")
         if path.stat().st_size == 0:
@@ -154,6 +166,10 @@ class _Table:
             raise InputError(f"{shown_as}: no predictions in it; expected one row an example")
         if self._table.num_rows > MAX_EXAMPLES:
             raise InputError(f"{shown_as}: {self._table.num_rows:,} rows; at most {MAX_EXAMPLES:,} examples are compared")
+
+    @property
+    def rows(self) -> int:
+        return int(self._table.num_rows)
 
     def refused(self, column: str, rows: Sequence[int], reason: str) -> InputError:
         where = ""
@@ -219,6 +235,21 @@ class _Table:
             raise self.refused(name, rows, f"{len(rows):,} not finite (NaN or infinite); expected numbers")
         return numbers
 
+    def values(self, name: str) -> Values:
+        """What the recognition of the task looks at."""
+        column = self.filled(name)
+        kind = column.type
+        if self.is_text and pa.types.is_large_string(kind):
+            trimmed = pc.utf8_trim_whitespace(column)
+            # `01` is a text, such as a postal code; so canonical_texts has it, too
+            number = r"(?i)^[+-]?((0|[1-9][0-9]*)(\.[0-9]*)?|\.[0-9]+)(e[+-]?[0-9]+)?$|^[+-]?(nan|inf|infinity)$"
+            if not bool(pc.all(pc.match_substring_regex(trimmed, number)).as_py()):
+                return Values(name, are_numbers=False)
+            column = pc.replace_substring_regex(trimmed, r"^\+", "").cast(pa.float64())
+        elif not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)):
+            return Values(name, are_numbers=False)
+        return Values.of_numbers(name, column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False))
+
     def _parsed(self, name: str, column: Any) -> Any:
         """Numbers written as text: the only way in CSV, a mistake elsewhere."""
         if not self.is_text:
@@ -274,7 +305,7 @@ class _Table:
         else:
             classes, scores = self._positive_scores(score, classes, evaluation)
             return classes, scores
-        if NEEDS_PROBABILITIES.intersection(evaluation.metrics) or ("roc_auc" in evaluation.metrics and len(classes) > 2):
+        if NEEDS_PROBABILITIES.intersection(evaluation.references) or ("roc_auc" in evaluation.references and len(classes) > 2):
             self._refuse_improbable(named, scores)
             sums = scores.sum(axis=1)
             if rows := np.flatnonzero(np.abs(sums - 1) > SUM_TOLERANCE).tolist():
@@ -282,6 +313,8 @@ class _Table:
                     named, rows, f"{len(rows):,} rows of probabilities do not add up to 1 (the first to {sums[rows[0]]:.4g})"
                 )
             scores = scores / sums[:, None]
+        elif evaluation.metrics is None and len(classes) > 1 and are_probabilities(scores):
+            scores = scores / scores.sum(axis=1)[:, None]
         return classes, scores
 
     def _positive_scores(self, score: str, classes: tuple[str, ...], evaluation: EvaluationConfig) -> tuple[tuple[str, ...], Floats]:
@@ -291,7 +324,7 @@ class _Table:
         if len(classes) != 2:
             what = "needs two classes" if len(classes) == 1 else f"is not enough for {len(classes)} classes"
             raise self.refused(score, [], f"one probability a row {what}; expected a list a row, or columns '{score}_<class>'")
-        if NEEDS_PROBABILITIES.intersection(evaluation.metrics):
+        if NEEDS_PROBABILITIES.intersection(evaluation.references):
             self._refuse_improbable(score, numbers[:, None])
         positive = classes.index(positive_class(classes, evaluation.positive, self.shown_as))
         scores = np.empty((len(numbers), 2))
@@ -388,7 +421,7 @@ def _reason(error: Exception, kind: str) -> str:
 
 def _nearest(name: str, present: Sequence[str]) -> str:
     near = difflib.get_close_matches(name, present, n=1, cutoff=0.6)
-    return f"; did you mean '{_short(near[0])}'?" if near else f"; the file has {_listed(present)}"
+    return (f"; did you mean '{_short(near[0])}'?" if near else ";") + f" the file has {_listed(present)}"
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -68,7 +68,7 @@ def _json(content: bytes, shown_as: str) -> Any:
     try:
         return json.loads(content.decode("utf-8-sig"), object_pairs_hook=lambda pairs: _without_twins(pairs, shown_as))
     except UnicodeDecodeError as error:
-        raise InputError(f"{shown_as}: not UTF-8 text at byte {error.start}") from None
+        raise InputError(f"{shown_as}: not UTF-8 text at byte {error.start}; save the file as UTF-8") from None
     except json.JSONDecodeError as error:
         raise InputError(f"{shown_as}: line {error.lineno}, column {error.colno}: not valid JSON: {error.msg}") from None
     except (RecursionError, ValueError) as error:

@@ -48,6 +48,7 @@ def call(
     positive: str | None,
     groups: Sequence[npt.NDArray[np.int64]],
     root: Path,
+    is_showing_values: bool = False,
 ) -> list[OwnMetric]:
     """Call every function on all examples and, where it gives a single number, on each group of them.
 
@@ -57,6 +58,7 @@ def call(
         positive: the class whose probability is `y_score`, where there are two.
         groups: positions of the examples of each slice.
         root: the working directory, first on the import path.
+        is_showing_values: whether messages may quote what a function's exception says, which may be data.
 
     Raises:
         InputError: a function is not there, raises, or returns something else; the last line it said is named.
@@ -64,7 +66,7 @@ def call(
     if not references:
         return []
     with tempfile.TemporaryDirectory(prefix="mlgate-") as folder:
-        request = _request(Path(folder), references, predictions, positive, groups)
+        request = _request(Path(folder), references, predictions, positive, groups) | {"is_showing_values": is_showing_values}
         answer = process.call_user_python(PROGRAM, request, root=root)
         answers = answer.get("metrics")
         if not isinstance(answers, list) or len(answers) != len(references):

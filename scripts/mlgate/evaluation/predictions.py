@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -131,7 +131,8 @@ def pair(candidate: Predictions, baseline: Predictions) -> Pairing:
     """
     if candidate.task != baseline.task:
         raise InputError(
-            f"the candidate's predictions are of a {candidate.task}, the baseline's of a {baseline.task}; they cannot be compared"
+            f"the candidate's predictions are of a {candidate.task}, the baseline's of a {baseline.task}; they cannot be compared, "
+            "set evaluation.task"
         )
     candidate_n, baseline_n = candidate.n, baseline.n
     if candidate.classes is not None and baseline.classes is not None:
@@ -153,6 +154,34 @@ def pair(candidate: Predictions, baseline: Predictions) -> Pairing:
         shared_examples=shared,
         shared_share=shared / (candidate_n + baseline_n - len(mine)) if len(mine) else 0.0,
     )
+
+
+class HoldoutChangedError(Exception):
+    """Examples that only their row numbers name are not the same ones; the message says what differs."""
+
+
+def pair_by_row(candidate: Predictions, baseline: Predictions) -> Pairing:
+    """Match two models' predictions row by row, where one of them has no ids: only on one and the same holdout.
+
+    That it is the same is told by what an id would tell more surely: the number of examples, their targets in order, and the slices
+    that both have.
+
+    Raises:
+        HoldoutChangedError: it is another holdout.
+        InputError: one is of a classifier, the other of a regression.
+    """
+    if candidate.n != baseline.n:
+        raise HoldoutChangedError(f"{baseline.n:,} examples then, {candidate.n:,} now")
+    rows = np.arange(candidate.n, dtype=np.int64)
+    numbered = [replace(model, ids=rows) for model in (candidate, baseline)]
+    pairing = pair(numbered[0], numbered[1])
+    if other := candidate.n - pairing.shared_examples:
+        raise HoldoutChangedError(f"{other:,} of {candidate.n:,} rows have another target")
+    for name, texts in candidate.slices.items():
+        theirs = baseline.slices.get(name)
+        if theirs is not None and (other := int(np.count_nonzero(texts != theirs))):
+            raise HoldoutChangedError(f"{other:,} of {candidate.n:,} rows have another '{name}'")
+    return pairing
 
 
 def holdout_sha256(predictions: Predictions) -> str:

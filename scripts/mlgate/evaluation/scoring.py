@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from mlgate.config import EvaluationConfig, RuleConfig, user_code
+from mlgate.config import CLASSIFICATION_METRICS, REGRESSION_METRICS, EvaluationConfig, RuleConfig, user_code
 from mlgate.errors import InputError
 from mlgate.evaluation import metrics, own_metrics, predictions
 from mlgate.evaluation.labels import positive_class
@@ -18,12 +18,14 @@ from mlgate.evaluation.predictions import Predictions
 from mlgate.evidence import MetricValue, ScoredModel, SliceMetrics, file_ref, finite
 from mlgate.mistakes import did_you_mean
 
+_KNOWN = frozenset((*CLASSIFICATION_METRICS, *REGRESSION_METRICS))
+
 
 @dataclass(frozen=True)
 class Scored:
-    """What was computed from one model's predictions."""
+    """What was computed from one model's predictions, or taken from metric files where there are none."""
 
-    predictions: Predictions
+    predictions: Predictions | None
     """With the values of the user's own metrics."""
     metrics: list[MetricValue]
     slices: list[SliceMetrics]
@@ -31,9 +33,13 @@ class Scored:
     """Metrics without a value, and why."""
     warnings: list[str]
 
-    def keep(self, path: Path, state: Path, *, commit: str | None, inputs_sha256: str | None) -> ScoredModel:
-        """Write the normalised predictions to `path`, below the state folder, and say what was scored."""
+    def keep(
+        self, path: Path, state: Path, *, commit: str | None, inputs_sha256: str | None, ids: Literal["column", "row numbers"] = "column"
+    ) -> ScoredModel:
+        """Write the normalised predictions, if there are any, to `path`, below the state folder, and say what was scored."""
         found = self.predictions
+        if found is None:
+            return ScoredModel(commit=commit, inputs_sha256=inputs_sha256, metrics=self.metrics, slices=[])
         predictions.write(found, path)
         return ScoredModel(
             commit=commit,
@@ -41,6 +47,7 @@ class Scored:
             task=found.task,
             n=found.n,
             holdout_sha256=predictions.holdout_sha256(found),
+            ids=ids,
             classes=None if found.classes is None else list(found.classes),
             metrics=self.metrics,
             slices=self.slices,
@@ -56,6 +63,7 @@ def score(
     *,
     root: Path,
     shown_as: str,
+    is_showing_values: bool = False,
 ) -> Scored:
     """Every metric of the configuration.
 
@@ -66,12 +74,13 @@ def score(
         files: numbers by metric file.
         root: the working directory, for the user's own metrics.
         shown_as: what messages call the predictions.
+        is_showing_values: whether messages may hold values of the data.
 
     Raises:
         InputError: a metric cannot be computed from such predictions, fails, or has the name of another.
     """
     positive = _positive(predictions, evaluation, shown_as)
-    named = [name for name in evaluation.metrics if user_code(name) is None]
+    named = [name for name in evaluation.references if user_code(name) is None]
     found: dict[str, MetricValue] = {}
     undefined: dict[str, str] = {}
     for name in named:
@@ -82,7 +91,7 @@ def score(
             continue
         found[name] = MetricValue(name=name, value=number, better=metrics.better(name), source="predictions")
     slices, warnings = metrics.by_slice(named, predictions, positive)
-    own, slices, more = _own(predictions, evaluation, rules, slices, positive, root)
+    own, slices, more = _own(predictions, evaluation, rules, slices, positive, root, is_showing_values)
     values = {metric.name: metric.values for metric in own if metric.values is not None}
     found |= {m.name: MetricValue(name=m.name, value=m.value, better=m.better or direction(m.name, rules), source="user") for m in own}
     ordered = [found[name] for name in evaluation.metric_names if name in found]
@@ -93,6 +102,19 @@ def score(
         undefined=undefined,
         warnings=[f"{name} is not defined on this holdout: {reason}" for name, reason in undefined.items()] + warnings + more,
     )
+
+
+def of_files(rules: Sequence[RuleConfig], files: Mapping[str, Mapping[str, float]]) -> Scored:
+    """The numbers of metric files alone, where there are no predictions: nothing certifies them.
+
+    Args:
+        rules: of the gate; they say which direction is better, where a number's name does not.
+        files: numbers by metric file.
+
+    Raises:
+        InputError: two files have a number of one name.
+    """
+    return Scored(predictions=None, metrics=_from_files(files, (), rules), slices=[], undefined={}, warnings=[])
 
 
 def direction(metric: str, rules: Sequence[RuleConfig]) -> Literal["higher", "lower"] | None:
@@ -133,7 +155,7 @@ def _positive(predictions: Predictions, evaluation: EvaluationConfig, shown_as: 
         return None
     if len(classes) <= 2:
         return positive_class(classes, evaluation.positive, shown_as)
-    for name in evaluation.metrics:
+    for name in evaluation.references:
         if name.endswith("_binary"):
             raise InputError(
                 f"evaluation.metrics: '{name}' is for two classes, {shown_as} has {len(classes)}; use '{name.removesuffix('binary')}macro'"
@@ -148,13 +170,14 @@ def _own(
     slices: list[SliceMetrics],
     positive: str | None,
     root: Path,
+    is_showing_values: bool,
 ) -> tuple[list[own_metrics.OwnMetric], list[SliceMetrics], list[str]]:
     """The user's own metrics, the slices with them, and what they could not do."""
-    references = [name for name in evaluation.metrics if user_code(name)]
+    references = [name for name in evaluation.references if user_code(name)]
     if not references:
         return [], slices, []
     indices = [index for _, _, index in metrics.groups(predictions)]
-    own = own_metrics.call(references, predictions, positive=positive, groups=indices, root=root)
+    own = own_metrics.call(references, predictions, positive=positive, groups=indices, root=root, is_showing_values=is_showing_values)
     warnings = [
         f"{metric.name} is not defined on {metric.by_group.count(None)} of {len(indices)} slices: {metric.undefined}"
         for metric in own
@@ -181,5 +204,6 @@ def _from_files(files: Mapping[str, Mapping[str, float]], taken: Sequence[str], 
             if name in owner:
                 raise InputError(f"{path}: '{name}' is also a metric of {owner[name]}; rename one of them")
             owner[name] = path
-            found.append(MetricValue(name=name, value=number, better=direction(name, rules), source="file"))
+            better = metrics.better(name) if name in _KNOWN else direction(name, rules)
+            found.append(MetricValue(name=name, value=number, better=better, source="file"))
     return found

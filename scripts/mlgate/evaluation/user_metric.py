@@ -23,6 +23,9 @@ except ImportError:
     np = None
 
 
+ABOUT_CODE = (ImportError, NameError, SyntaxError)
+
+
 class RefusedError(Exception):
     """A message for the user that needs no exception type in front."""
 
@@ -35,7 +38,7 @@ def main(request_path: str, answer_path: str) -> None:
         try:
             answers.append(measure(data, path, name, Path(request["folder"], f"values-{place}")))
         except (Exception, SystemExit) as error:  # noqa: BLE001 -- whatever the user's code raises becomes the user's message
-            answers.append({"error": said(error, path)})
+            answers.append({"error": said(error, path, request["is_showing_values"])})
     Path(answer_path).write_text(json.dumps({"metrics": answers}), encoding="utf-8")
 
 
@@ -46,6 +49,7 @@ class Data:
         folder = Path(request["folder"])
         kind = "d" if request["classes"] is None else "q"
         self.n: int = request["n"]
+        self.is_showing_values: bool = request["is_showing_values"]
         self.target = labels(read(folder / "target", kind), request["classes"])
         self.prediction = labels(read(folder / "prediction", kind), request["classes"])
         width = request["score_width"]
@@ -84,7 +88,7 @@ def measure(data: Data, path: str, name: str, values_path: Path) -> dict[str, An
             on_groups.append(on_group)
         except Exception as error:  # noqa: BLE001 -- a slice may be too small for the user's metric; that is said, and is no end
             on_groups.append(None)
-            found["undefined"] = said(error, path)
+            found["undefined"] = said(error, path, data.is_showing_values)
     return {**found, "value": number, "groups": on_groups}
 
 
@@ -131,11 +135,17 @@ def finite(number: Any) -> float:
     return value
 
 
-def said(error: BaseException, path: str) -> str:
-    """The last line of the user's exception, with the line of the user's file it came from."""
+def said(error: BaseException, path: str, is_showing_values: bool) -> str:
+    """The last line of the user's exception, with the line of the user's file it came from.
+
+    What an exception says may quote the data; without leave only those are quoted whose text is about code.
+    """
     if isinstance(error, RefusedError):
         return str(error)
-    last = traceback.format_exception_only(type(error), error)[-1].strip()
+    if is_showing_values or isinstance(error, ABOUT_CODE):
+        last = traceback.format_exception_only(type(error), error)[-1].strip()
+    else:
+        last = f"{type(error).__name__} (what it says may quote the data; report.examples: true shows it)"
     frames = traceback.extract_tb(error.__traceback__)
     lines = [frame.lineno for frame in frames if Path(frame.filename).absolute() == Path(path).absolute()]
     return (f"line {lines[-1]}: " if lines else "") + last

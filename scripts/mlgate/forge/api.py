@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
 from mlgate.console import plain
-from mlgate.errors import InfrastructureError, InputError, MlgateError
+from mlgate.errors import InfrastructureError, InputError, MlgateError, RefusedError
 
 if TYPE_CHECKING:
     from github.Requester import Requester
@@ -126,6 +126,13 @@ class Api:
 
         return self._patiently(f"{method} {path}", lambda: self._once(method, path, need, query or {}, body, handled), before_repeating)
 
+    def graphql(self, query: str, need: Need) -> Any:
+        """`data` of the answer to a GraphQL query; None where GitHub does not answer it for this token. Raises InfrastructureError."""
+        # Of an Enterprise Server it lies beside the REST API, not below it.
+        path = f"{self.base_url.removesuffix('/v3')}/graphql"
+        answer = self.request("POST", path, need, body={"query": query}, handled=(400, 401, 403, 404, 422))
+        return answer.data.get("data") if answer.status == 200 and isinstance(answer.data, dict) else None
+
     def download(self, path: str, need: Need, max_bytes: int) -> bytes | None:
         """What GitHub redirects to another host for; None where it is gone. That host refuses our token, and must not get it."""
 
@@ -154,6 +161,11 @@ class Api:
             if following is None:
                 return
             asked = dict(parse_qsl(urlsplit(following[1]).query))
+
+    def refused(self, method: str, path: str, need: Need, answer: Answer) -> MlgateError:
+        """The error for an answer from 400 that the caller handles but finds to be a refusal after all."""
+        refusal = self._refusal(method, path, need, answer.status, self._public(_message(answer.data)))
+        return refusal if isinstance(refusal, MlgateError) else self.unexpected(method, path)
 
     def unexpected(self, method: str, path: str) -> InfrastructureError:
         return InfrastructureError(f"GitHub: {method} {path}: the answer is not what GitHub describes; is {self.base_url} its REST API?")
@@ -227,7 +239,7 @@ class Api:
             return InfrastructureError(f"{what}: unlock the conversation of the pull request, or set 'report.comment: false'")
         if status in (403, 404):
             absent = "there is no such thing, or " if status == 404 else ""
-            return InfrastructureError(
+            return RefusedError(
                 f"{what}: {absent}the token may not {need.purpose}. It needs '{need.permission}': add it to 'permissions:' of the job "
                 f"and of every workflow that calls it{FORK_HINT if self.is_fork else ''}"
             )

@@ -19,6 +19,7 @@ from typing import Any, Literal
 from mlgate.console import plain
 from mlgate.errors import InfrastructureError
 from mlgate.evidence import MlflowRun
+from mlgate.git import without_credentials
 from mlgate.registry.tracking import Tracking
 
 WAIT_S = 300
@@ -181,7 +182,8 @@ class Recorder:
                 self._answers.append(json.loads(line))
         answer = self._answers[turn - 1]
         if "error" in answer:
-            raise InfrastructureError(f"MLflow did not take the run: {plain(str(answer['error']))[:400]}")
+            said = without_credentials(plain(str(answer["error"])))[:400]  # MLflow quotes the whole URI
+            raise InfrastructureError(f"MLflow did not take the run: {said}")
         return answer
 
     def end_input(self) -> None:

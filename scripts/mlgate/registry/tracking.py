@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import http.client
 import json
 import re
 import ssl
@@ -85,7 +86,7 @@ def resolve(setting: str | None, environ: Mapping[str, str], root: Path) -> Trac
     )
 
 
-def check(tracking: Tracking, environ: Mapping[str, str], timeout_s: float = 8, wait_s: float = 1) -> None:
+def check(tracking: Tracking, environ: Mapping[str, str], timeout_s: float = 8, wait_s: float = 1, attempts: int = _ATTEMPTS) -> None:
     """Ask a tracking server whether it is there and lets us in, so that no training is spent on a run that cannot be recorded.
 
     Raises:
@@ -94,13 +95,26 @@ def check(tracking: Tracking, environ: Mapping[str, str], timeout_s: float = 8, 
     """
     if not tracking.is_server:
         return
-    for attempt in range(1, _ATTEMPTS + 1):
+    for attempt in range(1, attempts + 1):
         problem = _problem(tracking, environ, timeout_s)
         if problem is None:
             return
-        if attempt < _ATTEMPTS:
+        if attempt < attempts:
             time.sleep(wait_s * attempt)
     raise InfrastructureError(f"{tracking.source}: the MLflow server {tracking.shown} cannot be reached ({problem}); nothing was trained")
+
+
+def server_version(tracking: Tracking, environ: Mapping[str, str], timeout_s: float = 8) -> str | None:
+    """Version of a tracking server, `3.17.0`; None where it does not say (a service that only speaks MLflow's protocol)."""
+    url, headers = _address(tracking.uri, environ)
+    request = urllib.request.Request(f"{url}/version", headers=headers)  # noqa: S310 -- http(s), checked
+    handlers: list[Any] = [_NoRedirect, urllib.request.HTTPSHandler(context=_tls(environ))]
+    try:
+        with urllib.request.build_opener(*handlers).open(request, timeout=timeout_s) as response:
+            said = response.read(100).decode(errors="replace").strip()
+    except (OSError, http.client.HTTPException):
+        return None
+    return said if re.fullmatch(r"\d+\.\d+[\w.+-]{0,40}", said) else None
 
 
 def _problem(tracking: Tracking, environ: Mapping[str, str], timeout_s: float) -> str | None:
@@ -134,7 +148,7 @@ def _refusal(tracking: Tracking, error: urllib.error.HTTPError) -> str:
         raise InputError(f"{tracking.source}: {tracking.shown} sends us on to {target or 'nowhere'}; name the server itself")
     if error.code >= 500 or error.code in (408, 425, 429):
         return f"HTTP {error.code}{': ' if said else ''}{said}"
-    raise InputError(f"{tracking.source}: {tracking.shown} is no MLflow server (HTTP {error.code}: {said})")
+    raise InputError(f"{tracking.source}: {tracking.shown} is no MLflow server (HTTP {error.code}: {said}); name one that is")
 
 
 def _address(uri: str, environ: Mapping[str, str]) -> tuple[str, dict[str, str]]:

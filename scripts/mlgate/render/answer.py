@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from mlgate.context import RunContext
-from mlgate.evidence import BEFORE_THE_GATE, STAGES, Evidence, GateFindings, Record, ValidationFindings
-from mlgate.render import numbers
+from mlgate.evidence import BEFORE_THE_GATE, STAGES, Evidence, GateFindings, Override, Record, ValidationFindings
+from mlgate.render import escape, numbers
 from mlgate.render.document import Answer, Code, Line
 
 Evidences = Mapping[str, Evidence[Any]]
 R = TypeVar("R", bound=Record)
+_REASON_SHOWN = 200
+"""Characters of an override's reason in the line at the top; a note has all of it."""
 
 _SAID_NO = {
     "check": "a check failed",
@@ -55,7 +57,8 @@ def answer(evidences: Evidences, refused: Mapping[str, str], context: RunContext
     if broken is not None:
         return _stopped(broken, evidences, context), _first_line(broken.summary)
     if gate is not None and not refused:
-        return _decided(gate, evidences["gate"], context), gate.headline
+        headline = f"Without the override the gate is closed: {gate.headline}" if gate.override else gate.headline
+        return _decided(gate, evidences["gate"], context), headline
     if "gate" in evidences and evidences["gate"].status != "passed" and not refused:
         return _stopped(evidences["gate"], evidences, context), _first_line(evidences["gate"].summary)
     if refused:
@@ -76,6 +79,8 @@ def _decided(gate: GateFindings, evidence: Evidence[Any], context: RunContext) -
     failed = [rule for rule in gate.rules if not rule.is_passed]
     if not gate.is_open:
         return Answer("bad", statement, _why_closed(gate, baseline, [rule.rule for rule in failed]))
+    if gate.override is not None:
+        return Answer("unsure", statement, overridden(gate.override), is_passed=evidence.status != "error")
     if evidence.status == "error":
         return Answer("unsure", statement, (*_why_open(gate, baseline), ", but the gate could not finish"))
     if gate.verdict == "cannot tell":
@@ -102,7 +107,22 @@ def _why_open(gate: GateFindings, baseline: Line) -> Line:
             return ("every rule holds",) if gate.rules else ("no rules are set",)
 
 
+def overridden(override: Override) -> Line:
+    """Who opened the gate, when and why."""
+    who = (Code(override.by, limit=60), f" ({override.permission}) on {override.at:%Y-%m-%d at %H:%M} UTC: ")
+    return ("overridden by ", *who, f"“{escape.clean(override.reason, _REASON_SHOWN)}”")
+
+
 def _why_closed(gate: GateFindings, baseline: Line, failed: list[str]) -> Line:
+    weakened = sum(change.is_weakening for change in gate.changes)
+    if weakened:
+        also = "it weakens " + numbers.count(weakened, "rule")
+        rest = _why_rules_closed(gate, baseline, failed) if failed else ()
+        return (*rest, ", and ", also) if rest else (also,)
+    return _why_rules_closed(gate, baseline, failed)
+
+
+def _why_rules_closed(gate: GateFindings, baseline: Line, failed: list[str]) -> Line:
     if gate.verdict == "worse":
         return ("worse than ", *baseline)
     if gate.verdict == "cannot tell" and not failed:

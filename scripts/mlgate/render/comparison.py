@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from mlgate.evidence import BaselineRef, Comparison, GateFindings, RuleResult, SliceComparison
+from collections.abc import Sequence
+
+from mlgate.evidence import BaselineRef, Comparison, GateFindings, Rescoring, RuleResult, SliceComparison
 from mlgate.render import intervals, numbers
 from mlgate.render.document import Code, Figure, IntervalBar, IntervalRow, Intervals, Line, Paragraph, Section, Span, Table
 
@@ -16,6 +18,7 @@ SOURCES = {
     "run artifact": "that commit’s own run",
     "run cache": "DVC’s run cache",
     "rebuilt": "training it again",
+    "re-scored": "its model, re-scored on this holdout",
     "file": "the file named",
 }
 _MARKS = {"better": "✅", "no worse": "✅", "worse": "❌", "cannot tell": "⚠️"}
@@ -28,20 +31,26 @@ def metrics_table(gate: GateFindings) -> Table | None:
         return None
     if gate.baseline is None:
         rows = tuple(((Code(row.metric),), (_scale(row).value(row.candidate),)) for row in gate.comparisons)
+        if not gate.is_certified:
+            labelled = tuple((*row, ("uncertified",)) for row in rows)
+            return Table(("Metric", "Candidate", "Verdict"), "lrl", labelled, unit="metric", is_cut_last=True)
         return Table(("Metric", "Candidate"), "lr", rows, unit="metric", is_cut_last=True)
     return Table(
         ("Metric", "Baseline", "Candidate", "Difference", "Verdict"),
         "lrrll",
-        tuple(((Code(row.metric),), *_numbers(row, has_bar=True), _verdict(row)) for row in gate.comparisons),
+        tuple(((Code(row.metric),), *_numbers(row, has_bar=True), _verdict(row, gate.rules)) for row in gate.comparisons),
         unit="metric",
         is_cut_last=True,
     )
 
 
 def differences_figure(gate: GateFindings) -> Figure | None:
-    """Every metric's difference with interval and margin, each on its own axis."""
-    rows = tuple(_interval_row(row, row.metric) for row in gate.comparisons if row.better and row.difference is not None)[:METRICS_DRAWN]
-    if not any(row.low is not None for row in rows):
+    """Every difference that has an interval, with its margin, each on its own axis; a lone dot would look surer than it is."""
+    certain = (
+        row for row in gate.comparisons if row.better and row.difference is not None and (row.low is not None or row.high is not None)
+    )
+    rows = tuple(_interval_row(row, row.metric) for row in certain)[:METRICS_DRAWN]
+    if not rows:
         return None
     return Figure(
         "differences",
@@ -52,14 +61,14 @@ def differences_figure(gate: GateFindings) -> Figure | None:
 
 
 def caption(gate: GateFindings) -> Line:
-    """What the numbers stand on: which baseline, from where, on how many examples, how sure."""
+    """What the numbers stand on, in a line: which baseline, from where, on how many examples, how sure. Lineage has the rest."""
     baseline = gate.baseline
     if baseline is None:
-        return ()
+        return () if gate.is_certified else ("Numbers of metric files, uncertified: no predictions stand behind them.",)
     spans: list[Span] = ["Baseline"]
     if baseline.commit:
         spans += [" ", Code(baseline.commit[:7])]
-    spans.append(f" ({baseline.how}), from {SOURCES[baseline.source]}. Compared example by example on {_shared(baseline)}.")
+    spans.append(f" from {SOURCES[baseline.source]}, compared on {_shared(baseline)}.")
     if any(row.low is not None for row in gate.comparisons):
         spans.append(f" Each bound holds with {numbers.share(gate.confidence)} confidence.")
     return tuple(spans)
@@ -82,6 +91,16 @@ def rules_table(gate: GateFindings) -> Table | None:
         unit="rule",
         is_cut_last=True,
     )
+
+
+def rules_title(gate: GateFindings) -> str:
+    """`Rules: 2 of 3 fail`."""
+    failing = sum(not rule.is_passed for rule in gate.rules)
+    warned = sum(rule.is_passed and rule.is_warning for rule in gate.rules) if not gate.is_first_model else 0
+    if failing:
+        return f"Rules: {failing:,} of {len(gate.rules):,} {'fails' if failing == 1 else 'fail'}"
+    holding = f"Rules: {len(gate.rules):,} {'holds' if len(gate.rules) == 1 else 'hold'}"
+    return f"{holding}, {warned:,} with a warning" if warned else holding
 
 
 def slices_section(gate: GateFindings) -> Section | None:
@@ -169,7 +188,14 @@ def _numbers(row: Comparison, *, has_bar: bool) -> tuple[Line, Line, Line]:
     return (scale.value(row.baseline),), (scale.value(row.candidate),), tuple(difference)
 
 
-def _verdict(row: Comparison) -> Line:
+def _verdict(row: Comparison, rules: Sequence[RuleResult] = ()) -> Line:
+    """What the interval says, or the rule that fails although the interval does not: nothing that closes the gate hides in a fold."""
+    is_told = row.margin is not None and row.verdict in {"worse", "cannot tell"}
+    if not is_told and (failing := [rule.reason for rule in rules if rule.metric == row.metric and not rule.is_passed]):
+        return (f"❌{numbers.NBSP}fails: {'; '.join(failing)}",)
+    if row.method is None and row.difference is not None:
+        words = f"{_MARKS['cannot tell']}{numbers.NBSP}uncertified" if row.margin is not None else "uncertified"
+        return (f"{words}, no interval",)
     if row.verdict is None:
         return ("no baseline" if row.baseline is None else "no margin" if row.margin is None else "not judged",)
     # A mark stands only where a margin makes the verdict count: an unguarded metric never closes the gate.
@@ -207,7 +233,24 @@ def _interval_row(row: Comparison, label: str) -> IntervalRow:
     )
 
 
+def rescored(rescoring: Rescoring) -> list[str]:
+    """What the baseline's answers on a changed holdout are worth, a sentence each."""
+    new = numbers.count(rescoring.rescored_examples, "example")
+    if not rescoring.recorded_examples:
+        return [f"Baseline re-scored on this holdout; its {new} have no recorded answers to check the new ones against."]
+    known = numbers.count(rescoring.recorded_examples, "example")
+    said = [f"The holdout changed: baseline re-scored on this holdout; {known} with the answers on record, {new} with new ones."]
+    if rescoring.is_doubtful:
+        said.append(
+            f"The baseline’s model, scored again, gives other answers than on record to {rescoring.disagreeing_examples:,} of {known}: "
+            f"its code or environment is no longer what it was. Doubt the comparison on the {new} that rest on it."
+        )
+    return said
+
+
 def _shared(baseline: BaselineRef) -> str:
+    if baseline.shared_examples is None:
+        return "numbers alone: no predictions stand behind them on both sides, so nothing is certified"
     examples = numbers.count(baseline.shared_examples, "example")
     if baseline.shared_share >= 1:
         return f"all {examples} of the holdout"

@@ -179,10 +179,14 @@ class ReportView:
     sections: tuple[Section, ...]
     footer: Line
     run_url: str | None
-    plots: Literal["mermaid", "text", "none"]
+    plots: Literal["mermaid", "text", "branch", "none"]
     decision: dict[str, Any] = field(default_factory=dict)
     evidence: dict[str, Any] = field(default_factory=dict)
     """By stage, as it stands in its file."""
+    picture_urls: dict[str, str] = field(default_factory=dict)
+    """Where figures are shown from, by key; for `plots: branch`."""
+    rules_title: str = "Rules"
+    """What the folded rules say without being unfolded."""
 
     @property
     def figures(self) -> tuple[Figure, ...]:

@@ -123,6 +123,12 @@ def link(label: str, url: str) -> str:
     return f"[{_references(clean(label, CELL_LIMIT))}](<{safe}>)" if safe else text(label, CELL_LIMIT)
 
 
+def picture(description: str, url: str) -> str:
+    """A Markdown picture with its description as text; empty where the address is not plain http(s)."""
+    safe = safe_url(url)
+    return f"![{_references(clean(description, SENTENCE_LIMIT))}](<{safe}>)" if safe else ""
+
+
 def safe_url(url: str) -> str | None:
     """An http(s) address of unreserved characters only, or None."""
     return url if re.fullmatch(r"https?://[A-Za-z0-9._~:/?#@!&+,;=%-]{1,2000}", url) else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import pairwise
 from typing import Literal
 
@@ -13,10 +14,18 @@ _BAR_WIDTH = 24
 _LABEL_WIDTH = 24
 
 
-def figure(shown: Figure, how: Literal["mermaid", "text", "none"]) -> str:
-    """Markdown of a figure; empty where this way of showing it would say nothing beyond the table."""
+def figure(shown: Figure, how: Literal["mermaid", "text", "branch", "none"], urls: Mapping[str, str] | None = None) -> str:
+    """Markdown of a figure; empty where this way of showing it would say nothing beyond the table.
+
+    Args:
+        shown: the figure.
+        how: `report.plots`; a picture of `branch` that is nowhere to be had is shown as text.
+        urls: where pictures are, by key.
+    """
     if how == "none":
         return ""
+    if how == "branch" and (picture := escape.picture(f"{shown.title}. {shown.description}", (urls or {}).get(shown.key, ""))):
+        return picture
     return _mermaid(shown) if how == "mermaid" else _text(shown)
 
 

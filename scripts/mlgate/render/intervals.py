@@ -5,8 +5,8 @@ from __future__ import annotations
 from mlgate.evidence import Comparison
 
 WIDTH = 21
-AXIS, ZERO, MARGIN, RANGE, POINT = "─", "┼", "┊", "━", "●"
-_ON_RANGE = {ZERO: "╋", MARGIN: "┿"}
+# All of WGL4, the characters that every monospaced font of a common system has in one width: a bar from two fonts would not line up.
+AXIS, ZERO, MARGIN, RANGE, POINT = "─", "┼", "╫", "▬", "●"
 LEGEND = f"{POINT} difference, {RANGE} its interval, {ZERO} no difference, {MARGIN} the margin; right is better"
 
 
@@ -19,7 +19,7 @@ def bar(comparison: Comparison) -> str:
 
 
 def draw(difference: float, low: float, high: float, margin: float | None, *, is_lower_better: bool, reach: float | None = None) -> str:
-    """`───┊─────━━●━━───────`: no difference in the middle, better to the right whatever the metric's direction.
+    """`───────╫──┼▬▬▬●▬▬▬───`: no difference in the middle, better to the right whatever the metric's direction.
 
     Args:
         difference, low, high, margin: in one unit.
@@ -43,7 +43,7 @@ def draw(difference: float, low: float, high: float, margin: float | None, *, is
         cells[position] = RANGE
     marks = [(middle, ZERO)] + ([(at(-margin), MARGIN)] if margin else [])
     for position, mark in marks:
-        cells[position] = _ON_RANGE[mark] if cells[position] == RANGE else mark
+        cells[position] = mark
     cells[at(point)] = POINT
     return "".join(cells)
 

@@ -95,13 +95,20 @@ class _Draft:
             notes=[Markdown(spans(note)) for note in view.notes],
             comparison=Markdown(self._table(view.comparison, rows)) if view.comparison else None,
             caption=Markdown(spans(view.caption)) if view.caption else None,
-            rules=Markdown(self._table(view.rules, rows)) if view.rules else None,
-            sections=[(self._title(section), section.is_open, Markdown(self._blocks(section, dropped, rows))) for section in kept],
+            sections=self._sections(kept, dropped, rows),
             left_out=Markdown(escape.text(", ".join(left_out))) if left_out else None,
             whole=Markdown(self._whole()),
             footer=Markdown(spans(view.footer)),
         )
         return re.sub(r"\n{3,}", "\n\n", composed).strip() + "\n"
+
+    def _sections(self, kept: Sequence[Section], dropped: frozenset[str], rows: int) -> list[tuple[Markdown, bool, Markdown]]:
+        """What is unfolded because it is why, then the rules, then the rest."""
+        shown = [(self._title(section), section.is_open, Markdown(self._blocks(section, dropped, rows))) for section in kept]
+        if self.view.rules:
+            at = sum(section.is_open for section in kept)
+            shown.insert(at, (Markdown(escape.summary(self.view.rules_title)), False, Markdown(self._table(self.view.rules, rows))))
+        return shown
 
     def _title(self, section: Section) -> Markdown:
         return Markdown(escape.text(section.title) if section.is_open else escape.summary(section.title))
@@ -130,7 +137,7 @@ class _Draft:
             case Commands(lines):
                 return escape.block("\n".join(lines), "sh")
             case Figure():
-                return figures.figure(block, self.view.plots)
+                return figures.figure(block, self.view.plots, self.view.picture_urls)
 
     def _table(self, table: Table, rows: int) -> str:
         if id(table) not in self._tables:

@@ -33,6 +33,10 @@ class Scale:
     def difference(self, number: float | None) -> str:
         return NONE if number is None else self._signed(number) + self.difference_unit
 
+    def amount(self, number: float) -> str:
+        """How much, whatever the direction: `2.4 pt`."""
+        return self.difference(abs(number)).removeprefix("+")
+
     def interval(self, low: float | None, high: float | None) -> str:
         """`−0.3 to +2.5`; only a bound that exists is named."""
         if low is None and high is None:
@@ -55,8 +59,8 @@ def scale_of(metric: str, values: list[float | None], low: float | None = None, 
     known = [abs(value) for value in values if value is not None]
     is_proportion = metric in PROPORTIONS and all(value <= 1 for value in known)
     factor = 100.0 if is_proportion else 1.0
-    if low is not None and high is not None and high > low:
-        decimals = 1 - math.floor(math.log10((high - low) / 2 * factor))
+    if low is not None and high is not None and (half := (high - low) / 2 * factor) > 0:
+        decimals = 1 - math.floor(math.log10(half))
     else:
         largest = max((value * factor for value in known), default=0.0)
         decimals = 3 - math.floor(math.log10(largest)) if largest > 0 else 0

@@ -1,4 +1,4 @@
-"""Figures as SVG through matplotlib, for the HTML report. The same input gives the same bytes.
+"""Figures through matplotlib: SVG for the HTML report, PNG for comments with pictures. The same input gives the same bytes.
 
 Two things matplotlib is kept from: text of the user (a label goes in as a token and is put into the finished SVG escaped, so that no
 font has to know its letters and no `$` is read as a formula) and colours (sentinels become CSS variables, so that one picture
@@ -8,6 +8,7 @@ directory: the report stage runs it as a process of its own, elsewhere, while th
 
 from __future__ import annotations
 
+import base64
 import html
 import io
 import json
@@ -15,7 +16,9 @@ import math
 import pickle
 import re
 import sys
-from collections.abc import Iterable
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import matplotlib as mpl
@@ -29,11 +32,13 @@ from mlgate.render import escape, numbers
 from mlgate.render.document import Bars, Figure, Histogram, IntervalRow, Intervals, Matrices
 
 WIDTH_IN = 7.2
-_LEFT = 0.27
-_LABEL_LIMIT = 22
+NARROW_IN = 4.6
+"""Of pictures that a phone shows whole, without their letters becoming too small."""
+_LEFT = 0.31
+_LABEL_LIMIT = 20
 
 # Sentinel colours and the CSS variables of `report.html.j2` that take their place.
-_COLOURS = {
+_SENTINELS = {
     "ink": "#010203",
     "muted": "#020304",
     "line": "#030405",
@@ -43,25 +48,40 @@ _COLOURS = {
     "bad": "#070809",
     "surface": "#08090a",
 }
-# matplotlib types every key of its settings; ours is one mapping of a few of them.
-_STYLE: Any = {
-    "svg.fonttype": "none",
-    "text.parse_math": False,
-    "axes.unicode_minus": True,
-    "font.size": 10,
-    "axes.edgecolor": _COLOURS["line"],
-    "axes.labelcolor": _COLOURS["muted"],
-    "axes.facecolor": "none",
-    "figure.facecolor": "none",
-    "text.color": _COLOURS["ink"],
-    "xtick.color": _COLOURS["line"],
-    "ytick.color": _COLOURS["line"],
-    "xtick.labelcolor": _COLOURS["muted"],
-    "ytick.labelcolor": _COLOURS["ink"],
-    "xtick.major.size": 3,
-    "ytick.major.size": 0,
-    "path.simplify": False,
+# Of the page's light scheme: a PNG stands on white, since a comment's reader may have a dark one.
+_ON_WHITE = {
+    "ink": "#1c2128",
+    "muted": "#59636e",
+    "line": "#c8d1da",
+    "candidate": "#0b65d8",
+    "baseline": "#b35900",
+    "good": "#1a7f37",
+    "bad": "#c0232c",
+    "surface": "#ffffff",
 }
+_PNG_DPI = 144
+
+
+def _style(colours: Mapping[str, str], *, is_svg: bool) -> Any:
+    """matplotlib types every key of its settings; ours is one mapping of a few of them."""
+    return {
+        "svg.fonttype": "none",
+        "text.parse_math": False,
+        "axes.unicode_minus": True,
+        "font.size": 10,
+        "axes.edgecolor": colours["line"],
+        "axes.labelcolor": colours["muted"],
+        "axes.facecolor": "none",
+        "figure.facecolor": "none" if is_svg else colours["surface"],
+        "text.color": colours["ink"],
+        "xtick.color": colours["line"],
+        "ytick.color": colours["line"],
+        "xtick.labelcolor": colours["muted"],
+        "ytick.labelcolor": colours["ink"],
+        "xtick.major.size": 3,
+        "ytick.major.size": 0,
+        "path.simplify": False,
+    }
 
 
 def draw(figures: Iterable[Figure]) -> dict[str, str]:
@@ -70,35 +90,57 @@ def draw(figures: Iterable[Figure]) -> dict[str, str]:
 
 
 def main() -> None:
-    """A process of its own: figures pickled by the report stage on standard input, their SVG as JSON on standard output."""
-    figures: list[Figure] = pickle.load(sys.stdin.buffer)  # noqa: S301 -- from our own parent process
-    json.dump(draw(figures), sys.stdout)
+    """A process of its own: figures pickled by the report stage on standard input, their pictures as JSON on standard output."""
+    figures, has_png = pickle.load(sys.stdin.buffer)  # noqa: S301 -- from our own parent process
+    pngs = {figure.key: base64.b64encode(png(figure)).decode() for figure in figures} if has_png else {}
+    json.dump({"svg": draw(figures), "png": pngs}, sys.stdout)
 
 
 def svg(figure: Figure) -> str:
     """One figure as an `<svg>` element with title and description, fit to stand in an HTML page with others."""
-    labels = _Labels()
+    pen = _Pen(_SENTINELS)
+    stream = io.StringIO()
+    with _matplotlib_as_we_want_it(figure, pen, is_svg=True):
+        _canvas(figure, pen).savefig(stream, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+    return _embedded(stream.getvalue(), figure, pen)
+
+
+def png(figure: Figure) -> bytes:
+    """One figure as a PNG on white. A letter that no font of the machine has is drawn as a box; the table beside has it."""
+    stream = io.BytesIO()
+    pen = _PixelPen(_ON_WHITE)
+    with _matplotlib_as_we_want_it(figure, pen, is_svg=False), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        canvas = _canvas(figure, pen)
+        canvas.savefig(stream, format="png", dpi=_PNG_DPI, metadata={"Software": None}, bbox_inches="tight", pad_inches=0.1)
+    return stream.getvalue()
+
+
+@contextmanager
+def _matplotlib_as_we_want_it(figure: Figure, pen: _Pen, *, is_svg: bool) -> Iterator[None]:
     with mpl.rc_context():
         mpl.rcdefaults()  # a `matplotlibrc` of the repository under test is none of ours
-        mpl.rcParams.update({**_STYLE, "svg.hashsalt": figure.key})
-        match figure.data:
-            case Intervals(rows):
-                canvas = _intervals(rows, labels)
-            case Bars():
-                canvas = _bars(figure.data, labels)
-            case Matrices():
-                canvas = _matrices(figure.data, labels)
-            case Histogram():
-                canvas = _histogram(figure.data)
-        stream = io.StringIO()
-        canvas.savefig(stream, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
-    return _embedded(stream.getvalue(), figure, labels)
+        mpl.rcParams.update({**_style(pen.colours, is_svg=is_svg), "svg.hashsalt": figure.key})
+        yield
 
 
-class _Labels:
-    """Text of unknown origin, as tokens while matplotlib draws."""
+def _canvas(figure: Figure, pen: _Pen) -> Canvas:
+    match figure.data:
+        case Intervals(rows):
+            return _intervals(rows, pen)
+        case Bars():
+            return _bars(figure.data, pen)
+        case Matrices():
+            return _matrices(figure.data, pen)
+        case Histogram():
+            return _histogram(figure.data, pen)
 
-    def __init__(self) -> None:
+
+class _Pen:
+    """What a picture is drawn with: its colours, and text of unknown origin as tokens while matplotlib draws."""
+
+    def __init__(self, colours: Mapping[str, str]) -> None:
+        self.colours = colours
         self._texts: list[str] = []
 
     def token(self, text: str, limit: int = _LABEL_LIMIT) -> str:
@@ -109,45 +151,52 @@ class _Labels:
         return re.sub(r"@(\d+)@", lambda found: self._texts[int(found[1])], drawn)
 
 
+class _PixelPen(_Pen):
+    """For pixels, where a text is drawn as it is and can be nothing else."""
+
+    def token(self, text: str, limit: int = _LABEL_LIMIT) -> str:
+        return escape.clean(text, limit)
+
+
 # --- intervals -------------------------------------------------------------------------------------------------------
 
 
-def _intervals(rows: tuple[IntervalRow, ...], labels: _Labels) -> Canvas:
+def _intervals(rows: tuple[IntervalRow, ...], pen: _Pen) -> Canvas:
     panels: dict[str, list[IntervalRow]] = {}
     for row in rows:
         panels.setdefault(row.metric, []).append(row)
     row_in, axis_in = 0.3, 0.42
     height = sum(row_in * len(of_panel) + axis_in for of_panel in panels.values()) + 0.15
-    canvas = Canvas(figsize=(WIDTH_IN, height))
+    canvas = Canvas(figsize=(NARROW_IN, height))
     top = height - 0.1
     for of_panel in panels.values():
         bottom = top - row_in * len(of_panel)
-        axes = canvas.add_axes((_LEFT, bottom / height, 0.97 - _LEFT, row_in * len(of_panel) / height))
-        _panel(axes, of_panel, labels)
+        axes = canvas.add_axes((_LEFT, bottom / height, 0.93 - _LEFT, row_in * len(of_panel) / height))
+        _panel(axes, of_panel, pen)
         top = bottom - axis_in
     return canvas
 
 
-def _panel(axes: Axes, rows: list[IntervalRow], labels: _Labels) -> None:
+def _panel(axes: Axes, rows: list[IntervalRow], pen: _Pen) -> None:
     mirror = rows[0].is_lower_better
     for index, row in enumerate(rows):
         border = None if row.margin is None else row.margin if row.is_lower_better else -row.margin
         if row.low is not None and row.high is not None:
-            axes.plot([row.low, row.high], [index, index], color=_COLOURS["candidate"], linewidth=3, solid_capstyle="round", alpha=0.45)
-        axes.plot([row.difference], [index], marker="o", markersize=6.5, color=_COLOURS["candidate"])
+            axes.plot([row.low, row.high], [index, index], color=pen.colours["candidate"], linewidth=3, solid_capstyle="round", alpha=0.45)
+        axes.plot([row.difference], [index], marker="o", markersize=6.5, color=pen.colours["candidate"])
         if border is not None:
-            axes.plot([border, border], [index - 0.42, index + 0.42], color=_COLOURS["bad"], linewidth=1.6)
-    axes.axvline(0, color=_COLOURS["muted"], linewidth=1, zorder=0)
+            axes.plot([border, border], [index - 0.42, index + 0.42], color=pen.colours["bad"], linewidth=1.6)
+    axes.axvline(0, color=pen.colours["muted"], linewidth=1, zorder=0)
     reach = max(abs(value) for row in rows for value in (row.low, row.high, row.difference, row.margin) if value is not None) or 1.0
     axes.set_xlim(*((1.12 * reach, -1.12 * reach) if mirror else (-1.12 * reach, 1.12 * reach)))
     axes.set_ylim(len(rows) - 0.5, -0.5)
-    axes.set_yticks(range(len(rows)), [labels.token(row.label) for row in rows])
+    axes.set_yticks(range(len(rows)), [pen.token(row.label) for row in rows])
     axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
     axes.xaxis.set_major_formatter(_signed)
     _bare(axes)
     if unit := rows[0].unit:
         axes.annotate(
-            labels.token(unit), (1, 0), (4, 0), "axes fraction", "offset points", va="center", color=_COLOURS["muted"], fontsize=9
+            pen.token(unit), (1, 0), (4, 0), "axes fraction", "offset points", va="center", color=pen.colours["muted"], fontsize=9
         )
 
 
@@ -158,15 +207,15 @@ def _signed(value: float, _position: float) -> str:
 # --- bars, matrices, histograms --------------------------------------------------------------------------------------
 
 
-def _bars(data: Bars, labels: _Labels) -> Canvas:
+def _bars(data: Bars, pen: _Pen) -> Canvas:
     height = 0.3 * len(data.values) + 0.2
-    canvas = Canvas(figsize=(WIDTH_IN, height))
+    canvas = Canvas(figsize=(NARROW_IN, height))
     axes = canvas.add_axes((_LEFT, 0.1 / height, 0.85 - _LEFT, (height - 0.2) / height))
     positions = range(len(data.values))
-    axes.barh(positions, data.values, height=0.62, color=_COLOURS["candidate"], alpha=0.75)
+    axes.barh(positions, data.values, height=0.62, color=pen.colours["candidate"], alpha=0.75)
     for position, value, text in zip(positions, data.values, data.texts, strict=True):
-        axes.annotate(labels.token(text), (value, position), (5, 0), textcoords="offset points", va="center", color=_COLOURS["muted"])
-    axes.set_yticks(positions, [labels.token(label) for label in data.labels])
+        axes.annotate(pen.token(text), (value, position), (5, 0), textcoords="offset points", va="center", color=pen.colours["muted"])
+    axes.set_yticks(positions, [pen.token(label) for label in data.labels])
     axes.set_ylim(len(data.values) - 0.5, -0.5)
     axes.set_xlim(0, max(data.values) or 1.0)
     axes.set_xticks([])
@@ -175,7 +224,7 @@ def _bars(data: Bars, labels: _Labels) -> Canvas:
     return canvas
 
 
-def _matrices(data: Matrices, labels: _Labels) -> Canvas:
+def _matrices(data: Matrices, pen: _Pen) -> Canvas:
     shown = [("baseline", data.baseline), ("candidate", data.candidate)]
     drawn = [(name, counts) for name, counts in shown if counts is not None]
     side = 2.7
@@ -185,11 +234,11 @@ def _matrices(data: Matrices, labels: _Labels) -> Canvas:
     canvas = Canvas(figsize=(width, height))
     for index, (name, counts) in enumerate(drawn):
         axes = canvas.add_axes(((left + index * (side + gap)) / width, 0.42 / height, side / width, side / height))
-        _matrix(axes, name, counts, data.classes, labels)
+        _matrix(axes, name, counts, data.classes, pen)
     return canvas
 
 
-def _matrix(axes: Axes, name: str, counts: tuple[tuple[int, ...], ...], classes: tuple[str, ...], labels: _Labels) -> None:
+def _matrix(axes: Axes, name: str, counts: tuple[tuple[int, ...], ...], classes: tuple[str, ...], pen: _Pen) -> None:
     n = len(classes)
     shades: dict[tuple[str, int], list[tuple[int, int]]] = {}
     for row, line in enumerate(counts):
@@ -202,12 +251,12 @@ def _matrix(axes: Axes, name: str, counts: tuple[tuple[int, ...], ...], classes:
                 if n <= 12:
                     axes.text(column, row, f"{count}", ha="center", va="center", fontsize=9 if n > 5 else 10)
     for (colour, shade), cells in shades.items():
-        axes.add_patch(PathPatch(_squares(cells), facecolor=_COLOURS[colour], alpha=round(0.08 + 0.05 * shade, 2), linewidth=0))
+        axes.add_patch(PathPatch(_squares(cells), facecolor=pen.colours[colour], alpha=round(0.08 + 0.05 * shade, 2), linewidth=0))
     axes.set_xlim(-0.5, n - 0.5)
     axes.set_ylim(n - 0.5, -0.5)
-    axes.set_title(name, loc="left", fontsize=10, color=_COLOURS["ink"], pad=6)
+    axes.set_title(name, loc="left", fontsize=10, color=pen.colours["ink"], pad=6)
     if n <= 25:
-        tokens = [labels.token(one, 6 if n > 5 else 10) for one in classes]
+        tokens = [pen.token(one, 6 if n > 5 else 10) for one in classes]
         axes.set_xticks(range(n), tokens, fontsize=8.5)
         axes.set_yticks(range(n), tokens, fontsize=8.5)
     else:
@@ -227,20 +276,20 @@ def _squares(cells: list[tuple[int, int]]) -> DrawnPath:
     return DrawnPath(corners, codes)
 
 
-def _histogram(data: Histogram) -> Canvas:
+def _histogram(data: Histogram, pen: _Pen) -> Canvas:
     height = 2.7
     canvas = Canvas(figsize=(WIDTH_IN, height))
     axes = canvas.add_axes((0.09, 0.45 / height, 0.88, (height - 0.75) / height))
-    axes.stairs(data.candidate, data.edges, fill=True, color=_COLOURS["candidate"], alpha=0.4)
+    axes.stairs(data.candidate, data.edges, fill=True, color=pen.colours["candidate"], alpha=0.4)
     if data.baseline is not None:
-        axes.stairs(data.baseline, data.edges, color=_COLOURS["baseline"], linewidth=1.8)
-    axes.axvline(0, color=_COLOURS["muted"], linewidth=1)
+        axes.stairs(data.baseline, data.edges, color=pen.colours["baseline"], linewidth=1.8)
+    axes.axvline(0, color=pen.colours["muted"], linewidth=1)
     axes.xaxis.set_major_formatter(_signed)
     axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
     axes.set_xlim(data.edges[0], data.edges[-1])
-    axes.annotate("candidate, filled", (0, 1), (2, 6), "axes fraction", "offset points", color=_COLOURS["candidate"], fontsize=9)
+    axes.annotate("candidate, filled", (0, 1), (2, 6), "axes fraction", "offset points", color=pen.colours["candidate"], fontsize=9)
     if data.baseline is not None:
-        axes.annotate("baseline, outlined", (0, 1), (102, 6), "axes fraction", "offset points", color=_COLOURS["baseline"], fontsize=9)
+        axes.annotate("baseline, outlined", (0, 1), (102, 6), "axes fraction", "offset points", color=pen.colours["baseline"], fontsize=9)
     axes.annotate(
         "prediction minus target",
         (1, 0),
@@ -249,7 +298,7 @@ def _histogram(data: Histogram) -> Canvas:
         "offset points",
         ha="right",
         va="top",
-        color=_COLOURS["muted"],
+        color=pen.colours["muted"],
         fontsize=9,
     )
     _bare(axes)
@@ -264,7 +313,7 @@ def _bare(axes: Axes) -> None:
 # --- from matplotlib's file to an element of our page ----------------------------------------------------------------
 
 
-def _embedded(drawn: str, figure: Figure, labels: _Labels) -> str:
+def _embedded(drawn: str, figure: Figure, pen: _Pen) -> str:
     element = drawn[drawn.index("<svg") :]
     # Its style sheet would reach the whole page; the groups' ids say nothing to a reader.
     element = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->\s*|<style.*?</style>", "", element, flags=re.DOTALL)
@@ -272,14 +321,15 @@ def _embedded(drawn: str, figure: Figure, labels: _Labels) -> str:
     # The other ids are unique in a file of matplotlib's, not in a page with several.
     element = re.sub(r'\bid="', f'id="{figure.key}-', element)
     element = re.sub(r'(href="#|url\(#)', rf"\1{figure.key}-", element)
-    for name, sentinel in _COLOURS.items():
+    for name, sentinel in _SENTINELS.items():
         element = element.replace(sentinel, f"var(--{name})")
     element = re.sub(r"font-family: [^;\"]*", "font-family: var(--sans)", element)
     element = re.sub(r'transform="rotate\(-0 [^"]*"', "", element)
     element = re.sub(r"\s*\n\s*", " ", element)
+    wide = "" if isinstance(figure.data, Intervals | Bars) else ' class="wide"'
     element = re.sub(
         r'<svg [^>]*viewBox="([^"]*)"[^>]*>',
-        rf'<svg viewBox="\1" role="img" aria-labelledby="{figure.key}-title {figure.key}-desc">',
+        rf'<svg viewBox="\1"{wide} role="img" aria-labelledby="{figure.key}-title {figure.key}-desc">',
         element,
         count=1,
     )
@@ -288,7 +338,7 @@ def _embedded(drawn: str, figure: Figure, labels: _Labels) -> str:
         f'<desc id="{figure.key}-desc">{html.escape(escape.clean(figure.description, 400))}</desc>'
     )
     head, rest = element.split(">", 1)
-    return labels.fill(f"{head}>{described}{rest}").strip()
+    return pen.fill(f"{head}>{described}{rest}").strip()
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable
 
+from mlgate.config import GENERATED_CONFIG
 from mlgate.context import RunContext
 from mlgate.evidence import (
     STAGES,
@@ -60,7 +61,7 @@ def checks(evidences: Evidences) -> Section | None:
 def contract(evidences: Evidences, *, has_examples: bool) -> Section | None:
     """Each contract in one line, and every rule that data breaks."""
     found = findings_of(evidences, "validate-data", ValidationFindings)
-    if found is None or not (found.contracts or found.prepare):
+    if found is None or not (found.contracts or found.prepare or found.baseline_contracts):
         return None
     blocks: list[Block] = []
     if found.prepare is not None and found.prepare.exit_code:
@@ -70,15 +71,30 @@ def contract(evidences: Evidences, *, has_examples: bool) -> Section | None:
     broken = [(one.data, rule) for one in found.contracts for rule in one.broken]
     if broken:
         blocks.append(_broken_rules(broken, has_examples=has_examples))
+    blocks += _replaced_contracts(found, has_examples=has_examples)
     is_broken = any(not one.is_passed for one in found.contracts)
     title = (
         f"Contract: broken by {numbers.count(len(broken), 'rule')}"
         if is_broken
         else f"Contract: {numbers.count(len(found.contracts), 'file')} in order"
     )
+    if not is_broken and any(not one.is_passed for one in found.baseline_contracts):
+        title += ", but not by the contract that this change replaces"
     if not found.contracts:
-        title = "Preparing the data"
+        title = "Preparing the data" if found.prepare else "Contract: removed by this change"
     return Section("contract", title, tuple(blocks), is_open=evidences["validate-data"].status != "passed")
+
+
+def _replaced_contracts(found: ValidationFindings, *, has_examples: bool) -> list[Block]:
+    """Contracts of the baseline that this change has no more, or has otherwise."""
+    if not found.baseline_contracts:
+        return []
+    blocks: list[Block] = [
+        Paragraph(("By the contracts of the baseline, which this change replaces:",)),
+        Items(tuple(_contract_line(one) for one in found.baseline_contracts)),
+    ]
+    broken = [(one.data, rule) for one in found.baseline_contracts for rule in one.broken]
+    return [*blocks, _broken_rules(broken, has_examples=has_examples)] if broken else blocks
 
 
 def plots(evidences: Evidences) -> Section | None:
@@ -122,16 +138,31 @@ def changes(evidences: Evidences) -> Section | None:
     blocks: list[Block] = []
     for kind, heading in (("rule", "Rule"), ("parameter", "Parameter"), ("data", "Data")):
         if by_kind[kind]:
-            rows = tuple(((Code(change.name),), _side(change.old, kind), _side(change.new, kind)) for change in by_kind[kind])
-            blocks.append(Table((heading, "Baseline", "Candidate"), "lll", rows, unit=kind))
+            blocks.append(_changes_table(heading, kind, by_kind[kind]))
     if by_kind["code"]:
         files = by_kind["code"]
         lines = [(_code_change(change), Code(change.name)) for change in files[:_FILES_SHOWN]]
         rest = [(f"… {numbers.count(len(files) - _FILES_SHOWN, 'more file')}",)] if len(files) > _FILES_SHOWN else []
         blocks.append(Items((*lines, *rest)))
     counted = [numbers.count(len(of_kind), word) for kind, word in _KINDS if (of_kind := by_kind[kind])]
+    weaker = [change for change in by_kind["rule"] if change.is_weakening]
+    if weaker:
+        counted[0] += f" ({len(weaker):,} weaker)"
     title = f"What changed: {', '.join(counted)}" if counted else "What changed: nothing that the model is made of"
-    return Section("changes", title, tuple(blocks) or (Paragraph(("Code, data and parameters equal the baseline’s.",)),))
+    shown = tuple(blocks) or (Paragraph(("Code, data and parameters equal the baseline’s.",)),)
+    return Section("changes", title, shown)
+
+
+def _changes_table(heading: str, kind: str, changed: list[Change]) -> Table:
+    has_weaker = any(change.is_weakening for change in changed)
+    # What a reviewer has to look at stands first.
+    ordered = sorted(changed, key=lambda change: not change.is_weakening)
+    effect = {True: ("⚠️ more can pass",), False: ("",)}
+    rows = tuple(
+        ((Code(change.name),), _side(change.old, kind), _side(change.new, kind), *((effect[change.is_weakening],) if has_weaker else ()))
+        for change in ordered
+    )
+    return Table((heading, "Baseline", "Candidate", *(("Effect",) if has_weaker else ())), "lll" + "l" * has_weaker, rows, unit=kind)
 
 
 _KINDS = (("rule", "rule"), ("parameter", "parameter"), ("data", "data set"), ("code", "code file"))
@@ -171,7 +202,7 @@ def time(evidences: Evidences) -> Section | None:
 def warnings(evidences: Evidences) -> Section | None:
     """What the evaluation could not compute."""
     found = findings_of(evidences, "evaluate", EvaluateFindings)
-    lines = [*(found.warnings if found else []), *([found.baseline_note] if found and found.baseline_note else [])]
+    lines = [*filter(None, [found.recognised, *found.warnings, found.baseline_note])] if found else []
     if not lines:
         return None
     return Section("warnings", f"Remarks on the evaluation: {len(lines)}", (Items(tuple((line,) for line in lines)),))
@@ -210,13 +241,14 @@ def lineage(evidences: Evidences, context: RunContext) -> Section | None:
     if pulled is not None and pulled.remote:
         row("DVC remote", Code(pulled.remote), *((" at ", Code(pulled.remote_url)) if pulled.remote_url else ()))
     evaluated = findings_of(evidences, "evaluate", EvaluateFindings)
-    if evaluated is not None:
-        row("Holdout", f"{numbers.count(evaluated.candidate.n, 'example')} ", Code(f"sha256:{evaluated.candidate.holdout_sha256}"))
+    if evaluated is not None and evaluated.candidate.n is not None:
+        named = ", by row number " if evaluated.candidate.ids == "row numbers" else " "
+        row("Holdout", f"{numbers.count(evaluated.candidate.n, 'example')}{named}", Code(f"sha256:{evaluated.candidate.holdout_sha256}"))
     train = findings_of(evidences, "train", TrainFindings)
     if train is not None and train.mlflow is not None:
         row("MLflow run", *_mlflow(train))
-    if context.run_url:
-        row("Run", Link(f"{context.repository}, run {context.run_id}, attempt {context.attempt}", context.run_url))
+    if context.judged_run_url:
+        row("Run", Link(f"{context.repository}, run {context.run_id}, attempt {context.attempt}", context.judged_run_url))
     row("mlgate", f"{first.mlgate_version}, started {first.started_at:%Y-%m-%d %H:%M} UTC")
     return Section("lineage", "Lineage", (Table(("What", "Which"), "ll", tuple(rows), unit="row"),))
 
@@ -235,6 +267,9 @@ def reproduce(evidences: Evidences, context: RunContext, *, directory: str, conf
         lines.append("git fetch origin")
     lines.append(f"git checkout {commit}")
     options = ([] if directory == "." else ["-C", directory]) + ([] if config_path == "mlgate.yaml" else ["--config", config_path])
+    if config_path == GENERATED_CONFIG:  # of the action's inputs: in no commit, and `init` makes the same of the workflow
+        options = options[:-2]
+        lines.append(shlex.join(["mlgate", "init", *options]))
     lines.append(shlex.join(["mlgate", "run", *options]))
     return Section("reproduce", "How to reproduce it locally", (Commands(tuple(lines)),))
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 import mlgate
 from mlgate.config import ReportConfig
 from mlgate.context import RunContext
-from mlgate.evidence import STAGES, BaselineRef, Evidence, GateFindings, TrainFindings
+from mlgate.evidence import STAGES, BaselineRef, Evidence, GateFindings, Override, TrainFindings
 from mlgate.render import answer as answers
 from mlgate.render import comparison, numbers, sections
 from mlgate.render.answer import Evidences, findings_of
-from mlgate.render.document import Answer, Line, ReportView, Section, Span
+from mlgate.render.document import Answer, Code, Line, Link, ReportView, Section, Span
 
 
 def build(
@@ -47,12 +48,13 @@ def build(
         title=report.title or model,
         answer=answer,
         headline=headline,
-        notes=tuple(_notes(evidences, gate, refused)),
+        notes=tuple(_notes(evidences, gate, refused, context)),
         comparison=comparison.metrics_table(gate) if gate else None,
         caption=comparison.caption(gate) if gate else (),
         legend=comparison.legend(gate) if gate else "",
         differences=comparison.differences_figure(gate) if gate else None,
         rules=comparison.rules_table(gate) if gate else None,
+        rules_title=comparison.rules_title(gate) if gate else "Rules",
         sections=_sections(evidences, gate, report, context, directory, config_path),
         footer=_footer(evidences, context),
         run_url=context.run_url,
@@ -82,19 +84,34 @@ def _sections(
     return tuple(sorted(shown, key=lambda section: not section.is_open))
 
 
-def _notes(evidences: Evidences, gate: GateFindings | None, refused: Mapping[str, str]) -> list[Line]:
+def _notes(evidences: Evidences, gate: GateFindings | None, refused: Mapping[str, str], context: RunContext) -> list[Line]:
     notes: list[Line] = [(f"Evidence of {stage} is refused: {reason}",) for stage, reason in refused.items()]
     if gate is not None:
+        if gate.override is not None:
+            notes.insert(0, _override(gate.override))
         # Its first line is the headline.
-        notes += [(line,) for line in evidences["gate"].summary.splitlines()[1:] if line.strip()]
+        notes += [_with_links(line, context) for line in evidences["gate"].summary.splitlines()[1:] if line.strip()]
         changed = [change for change in gate.changes if change.kind == "rule"]
         if changed:
             whose = "the baseline’s rules decided" if gate.rules_from == "baseline" else "this change’s own rules decided"
+            weaker = sum(change.is_weakening for change in changed)
+            how = f" ({weaker:,} so that more can pass)" if weaker else ""
+            many = numbers.count(len(changed), "rule")
+            notes.append((f"This change alters {many} of the gate{how}; {whose}. Old and new stand under “What changed”.",))
+        if gate.baseline is not None and gate.baseline.stands_in_for and gate.baseline.commit:
             notes.append(
-                (f"This change alters {numbers.count(len(changed), 'rule')} of the gate; {whose}. Old and new stand under “What changed”.",)
+                (
+                    "No run of the baseline commit ",
+                    Code(gate.baseline.stands_in_for[:7]),
+                    " left an evaluation; compared with the nearest before it that has one, ",
+                    Code(gate.baseline.commit[:7]),
+                    ".",
+                )
             )
         if gate.baseline is not None and _is_partial(gate.baseline):
             notes.append((f"The holdout changed: only {numbers.share(gate.baseline.shared_share)} of its examples could be compared.",))
+        if gate.baseline is not None and gate.baseline.rescoring is not None:
+            notes += [(sentence,) for sentence in comparison.rescored(gate.baseline.rescoring)]
     train = findings_of(evidences, "train", TrainFindings)
     if train is not None and train.is_reused:
         notes.append(("Nothing was trained anew: an earlier run with equal code, data and parameters had done it.",))
@@ -102,6 +119,18 @@ def _notes(evidences: Evidences, gate: GateFindings | None, refused: Mapping[str
     if first is not None and first.subject.is_dirty:
         notes.append(("The working tree had uncommitted changes: no commit reproduces this exactly.",))
     return notes
+
+
+def _override(override: Override) -> Line:
+    link = Link("the comment", override.comment_url)
+    return ("Override of ", Code(override.head_sha[:12]), ", for this commit only (", link, "): “", override.reason, "”")
+
+
+def _with_links(line: str, context: RunContext) -> Line:
+    """A line in which pages of the repository's own workflows, where they can be started, are links."""
+    pages = re.escape(f"{context.server_url}/{context.repository}/actions/workflows/")
+    parts = re.split(rf"({pages}[\w.-]+)", line)
+    return tuple(Link(f"run {part.rpartition('/')[2]} from its page", part) if at % 2 else part for at, part in enumerate(parts) if part)
 
 
 def _is_partial(baseline: BaselineRef) -> bool:
@@ -121,13 +150,15 @@ def _decision(answer: Answer, headline: str, gate: GateFindings | None) -> dict[
         "verdict": gate.verdict if gate else None,
         "statement": answer.statement,
         "headline": headline,
+        "override": gate.override.model_dump(mode="json") if gate and gate.override else None,
     }
 
 
 def _dumped(evidence: Evidence[Any], report: ReportConfig) -> dict[str, Any]:
     document: dict[str, Any] = evidence.model_dump(mode="json")
     if not report.examples:
-        for found in (document["findings"] or {}).get("contracts", []):
+        findings = document["findings"] or {}
+        for found in [*findings.get("contracts", []), *findings.get("baseline_contracts", [])]:
             for rule in found["broken"]:
                 rule["values"] = None
     return document

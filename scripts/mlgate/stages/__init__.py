@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import mlgate
 from mlgate import evidence as records
 from mlgate.errors import InfrastructureError, MlgateError
 from mlgate.evidence import STAGES, Evidence
+from mlgate.stages import secret_env
 from mlgate.workspace import StageResult, Workspace
 
 __all__ = ["STAGES", "run"]
@@ -42,14 +44,14 @@ def run(stage: str, workspace: Workspace) -> Evidence[Any]:
         stage=stage,
         model=workspace.config.model,
         status=result.status,
-        summary=_storable(result.summary),
+        summary=secret_env.hidden(_storable(result.summary), os.environ),
         subject=workspace.subject(result.data),
         started_at=started_at,
         duration_s=time.perf_counter() - clock,
-        findings=result.findings,
+        findings=None if result.findings is None else secret_env.hidden_in(result.findings, os.environ),
         exit_code=exit_code,
         files=result.files,
-        annotations=result.annotations,
+        annotations=[secret_env.hidden_in(annotation, os.environ) for annotation in result.annotations],
     )
     workspace.prepare_state()
     records.write(evidence, workspace.evidence_path(stage))

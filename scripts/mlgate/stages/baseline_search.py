@@ -11,6 +11,7 @@ import tempfile
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from mlgate import git, store
 from mlgate.config import Config, EvaluationConfig
@@ -21,6 +22,7 @@ from mlgate.evaluation import loading, metric_files, scoring
 from mlgate.evaluation.dvc_history import History, NotThereError, NotTrackedError, open_history
 from mlgate.evidence import CarriedBaseline, CarriedSource, ScoredModel
 from mlgate.stages import baseline_rebuild, lineage
+from mlgate.stages.baseline_worktree import BaselineNotRunError
 from mlgate.workspace import Workspace
 
 
@@ -28,7 +30,8 @@ from mlgate.workspace import Workspace
 class _Files:
     """What a commit's evaluation is computed from."""
 
-    predictions: Path
+    predictions: Path | None
+    """None where the commit has metric files alone."""
     metrics: dict[str, bytes]
     """Metric files by name."""
     source: CarriedSource
@@ -54,15 +57,16 @@ def carry(workspace: Workspace, commit: str, state: Path) -> tuple[CarriedBaseli
     if recorded:
         return None, recorded
     notes: list[str] = []
-    if rules.evaluation.task != workspace.config.evaluation.task:
-        return None, f"the baseline is a {rules.evaluation.task}, the candidate a {workspace.config.evaluation.task}"
+    then, now = rules.evaluation.stated_task, workspace.config.evaluation.stated_task
+    if then and now and then != now:
+        return None, f"the baseline is a {then}, the candidate a {now}"
     cache.share(os.environ)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mlgate-")))
         with workspace.console.progress("looking for the baseline's evaluation"):
             files = _recorded(workspace, commit, rules, folder, notes, stack)
         if files is None and workspace.config.gate.rebuild_baseline:
-            files = _rebuilt(workspace, commit, rules, state / "files" / "baseline", notes, stack)
+            files = _rebuilt(workspace, commit, rules, notes, stack)
         if files is None:
             return None, "; ".join(notes)
         try:
@@ -95,8 +99,10 @@ def _recorded(workspace: Workspace, commit: str, rules: Config, folder: Path, no
     except NotThereError as error:
         notes.append(str(error))
     wanted = rules.evaluation.predictions
+    source: CarriedSource | None = None
     try:
-        source = _take(workspace.root, commit, wanted, folder / wanted, history)
+        if wanted is not None:
+            source = _take(workspace.root, commit, wanted, folder / wanted, history)
     except NotTrackedError:
         return None
     except NotThereError as error:
@@ -105,11 +111,14 @@ def _recorded(workspace: Workspace, commit: str, rules: Config, folder: Path, no
     found: dict[str, bytes] = {}
     for name in rules.evaluation.metrics_files:
         try:
-            _take(workspace.root, commit, name, folder / name, history)
+            taken = _take(workspace.root, commit, name, folder / name, history)
             found[name] = (folder / name).read_bytes()
         except NotThereError as error:
-            notes.append(str(error))
-    return _Files(folder / wanted, found, source)
+            if wanted is not None or not isinstance(error, NotTrackedError):
+                notes.append(str(error))
+        else:
+            source = source or taken
+    return None if source is None else _Files(None if wanted is None else folder / wanted, found, source)
 
 
 def _take(root: Path, commit: str, path: str, target: Path, history: History | None) -> CarriedSource:
@@ -129,31 +138,35 @@ def _take(root: Path, commit: str, path: str, target: Path, history: History | N
     return "git"
 
 
-def _rebuilt(workspace: Workspace, commit: str, rules: Config, logs: Path, notes: list[str], stack: ExitStack) -> _Files | None:
+def _rebuilt(workspace: Workspace, commit: str, rules: Config, notes: list[str], stack: ExitStack) -> _Files | None:
     """The commit's files from training it again."""
     workspace.console.line(f"  training the baseline {commit[:12]} again (gate.rebuild_baseline)")
     try:
-        root = stack.enter_context(baseline_rebuild.rebuilt(workspace, commit, rules, logs))
-    except baseline_rebuild.NotRebuiltError as error:
+        root = stack.enter_context(baseline_rebuild.rebuilt(workspace, commit, rules))
+    except BaselineNotRunError as error:
         notes.append(f"training the baseline again: {error}")
         return None
     found = {name: (root / name).read_bytes() for name in rules.evaluation.metrics_files if (root / name).is_file()}
-    return _Files(root / rules.evaluation.predictions, found, "rebuilt")
+    wanted = rules.evaluation.predictions
+    return _Files(None if wanted is None else root / wanted, found, "rebuilt")
 
 
 def _score(workspace: Workspace, commit: str, rules: Config, files: _Files, state: Path, notes: list[str]) -> ScoredModel:
     """The candidate's metrics of the baseline's predictions. Raises InputError."""
     config = workspace.config
     shown_as = f"{rules.evaluation.predictions} at {commit[:12]}"
-    evaluation = _as_ours(config.evaluation, rules.evaluation)
-    found = loading.load(files.predictions, evaluation, shown_as, are_slices_optional=True)
     numbers = {name: metric_files.parse(content, f"{name} at {commit[:12]}")[0] for name, content in files.metrics.items()}
+    inputs, path = lineage.inputs_sha256(workspace, commit), state / "files" / "baseline" / "predictions.parquet"
+    if files.predictions is None or config.evaluation.predictions is None:
+        return scoring.of_files(config.gate.rules, numbers).keep(path, state, commit=commit, inputs_sha256=inputs)
+    evaluation = as_ours(config.evaluation, rules.evaluation)
+    found = loading.load(files.predictions, evaluation, shown_as, are_slices_optional=True)
     scored = scoring.score(found, evaluation, config.gate.rules, numbers, root=workspace.root, shown_as=shown_as)
     notes += [f"baseline: {warning}" for warning in scored.warnings]
-    path = state / "files" / "baseline" / "predictions.parquet"
-    return scored.keep(path, state, commit=commit, inputs_sha256=lineage.inputs_sha256(workspace, commit))
+    ids: Literal["column", "row numbers"] = "row numbers" if evaluation.columns.id is None else "column"
+    return scored.keep(path, state, commit=commit, inputs_sha256=inputs, ids=ids)
 
 
-def _as_ours(ours: EvaluationConfig, theirs: EvaluationConfig) -> EvaluationConfig:
+def as_ours(ours: EvaluationConfig, theirs: EvaluationConfig) -> EvaluationConfig:
     """How to evaluate the baseline: our metrics and slices on its columns."""
     return ours.model_copy(update={"predictions": theirs.predictions, "columns": theirs.columns})

@@ -3,17 +3,19 @@ files say which data a commit used, so nothing is pulled or checked out."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from mlgate import config as configuration
 from mlgate import git
-from mlgate.config import Config
+from mlgate.config import GENERATED_CONFIG, Config
 from mlgate.data import dvc_files
+from mlgate.data.checkout import lfs_oid
 from mlgate.data.dvc_files import is_dvc_file
 from mlgate.errors import InputError
 from mlgate.evidence import Change
+from mlgate.stages import contract_changes, inputs, lineage, weakening
 from mlgate.stages.revision import Revision
 from mlgate.training import params
 from mlgate.workspace import Workspace
@@ -66,16 +68,30 @@ def changes(workspace: Workspace, baseline_commit: str | None) -> list[Change]:
     is_working_tree = not workspace.context.is_github and workspace.is_dirty
     old = Revision(workspace.root, baseline_commit)
     new = Revision(workspace.root, None if is_working_tree else workspace.commit)
-    old_config = old.config(workspace.config_path)
+    old_config = lineage.config_at(workspace, baseline_commit)
     files = {file.path: file for file in changed_files(old, new)}
-    rules = _rules(workspace, old, old_config, files)
+    rules = _rules(workspace, old, new, old_config, files)
     parameters = _parameters(workspace.config, old_config, old, new, files)
     data = _data(workspace, old, new, files)
-    told = {workspace.config_path, *_data_files(workspace.config, files)}
+    told = {workspace.config_path, *_data_files(workspace.config, files), *(change.name for change in rules)}
     for config in filter(None, (workspace.config, old_config)):
-        told.update(_judges(config), config.train.params)
-    code = [file for file in files.values() if not (file.is_inside and (file.path in told or is_dvc_file(file.path)))]
+        told.update(_judges(config), config.params)
+    reached = _reach(workspace, old, new)
+    code = [file for file in files.values() if not (file.is_inside and (file.path in told or is_dvc_file(file.path))) and reached(file)]
     return [*rules, *parameters, *data, *_code(code)]
+
+
+def _reach(workspace: Workspace, old: Revision, new: Revision) -> Callable[[ChangedFile], bool]:
+    """Whether a file can reach this model: those of other models in the repository are not its change."""
+    top, prefix = git.require_repository(workspace.root), git.run(workspace.root, "rev-parse", "--show-prefix").decode().rstrip("\n")
+    scopes = [inputs.scope(inputs.Tree.at(top, revision.commit), f"{prefix}{workspace.config_path}") for revision in (old, new)]
+
+    def reaches(file: ChangedFile) -> bool:
+        path = f"{prefix}{file.path}" if file.is_inside else file.path
+        # Papers and settings are told, though they count for nothing.
+        return inputs.cannot_matter(path, prefix) or any(scope.reason(path) is not None for scope in scopes)
+
+    return reaches
 
 
 def changed_files(old: Revision, new: Revision) -> list[ChangedFile]:
@@ -112,21 +128,39 @@ def changed_files(old: Revision, new: Revision) -> list[ChangedFile]:
 # --- rules -----------------------------------------------------------------------------------------------------------
 
 
-def _rules(workspace: Workspace, old: Revision, old_config: Config | None, files: Mapping[str, ChangedFile]) -> list[Change]:
+def _rules(workspace: Workspace, old: Revision, new: Revision, old_config: Config | None, files: Mapping[str, ChangedFile]) -> list[Change]:
     name = workspace.config_path
+    if name == GENERATED_CONFIG:
+        return []  # made of the workflow's inputs, which are told of with the workflow
     if old_config is None:
         reason = "not valid for this version of mlgate" if old.read(name) is not None else None
-        found = [Change(kind="rule", name=name, old=reason, new="all rules of it are new")]
-    else:
-        found = _differences("rule", _settings(old_config), _settings(workspace.config))
-    judges = dict.fromkeys((*_judges(workspace.config), *(_judges(old_config) if old_config else ())))
-    found += [Change(kind="rule", name=path, old=None, new=files[path].summary) for path in judges if path in files]
-    return found
+        found = [Change(kind="rule", name=name, old=reason, new="all rules of it are new", is_weakening=reason is not None)]
+        return found + _judges_told(dict.fromkeys(_judges(workspace.config)), frozenset(), files)
+    contracts = contract_changes.of(old, new, old_config, workspace.config)
+    weakened = weakening.weakened(old_config, workspace.config) | contracts.weakened_settings
+    found = [
+        change.model_copy(update={"is_weakening": change.name in weakened})
+        for change in _differences("rule", _settings(old_config), _settings(workspace.config))
+    ]
+    unseen = weakened - {change.name for change in found}  # however it is written, a weakening does not go untold
+    found += [Change(kind="rule", name=name, old=None, new="asks less", is_weakening=True) for name in sorted(unseen)]
+    found += contracts.changes
+    judges = dict.fromkeys((*_judges(workspace.config), *_judges(old_config), *sorted(contracts.weakened_files)))
+    return found + _judges_told([path for path in judges if path not in contracts.told_files], contracts.weakened_files, files)
+
+
+def _judges_told(paths: Iterable[str], weakened: frozenset[str], files: Mapping[str, ChangedFile]) -> list[Change]:
+    """Files that decide what passes and changed, of which nothing more can be told than that. Behind a link, Git names another one."""
+    return [
+        Change(kind="rule", name=path, old=None, new=files[path].summary if path in files else "not the same", is_weakening=path in weakened)
+        for path in paths
+        if path in files or path in weakened
+    ]
 
 
 def _judges(config: Config) -> list[str]:
     """Files of the repository that decide what passes: schemas of contracts, the user's own metrics."""
-    references = [*(contract.schema_ for contract in config.data.contracts), *config.evaluation.metrics]
+    references = [*(contract.schema_ for contract in config.data.contracts), *config.evaluation.references]
     paths = [(configuration.user_code(reference) or (reference, ""))[0] for reference in references]
     return [path for path in dict.fromkeys(paths) if "." in path]
 
@@ -135,7 +169,7 @@ def _settings(config: Config) -> dict[str, str]:
     """Every setting of mlgate.yaml that is about how a model is made and judged, as text by the name a report calls it."""
     document = config.model_dump(mode="json", by_alias=True)
     contracts, rules = document["data"].pop("contracts"), document["gate"].pop("rules")
-    settings = {"model": config.model}
+    settings = {"model": config.model, **_flat("store", document["store"]), **_flat("inputs", document["inputs"])}
     for section in ("checks", "data", "train", "evaluation", "gate"):
         settings.update(_flat(section, document[section]))
     for contract in contracts:
@@ -167,7 +201,7 @@ def _text(value: Any) -> str:
 
 
 def _parameters(config: Config, old_config: Config | None, old: Revision, new: Revision, files: Mapping[str, ChangedFile]) -> list[Change]:
-    paths = list(dict.fromkeys((*config.train.params, *(old_config.train.params if old_config else ()))))
+    paths = list(dict.fromkeys((*config.params, *(old_config.params if old_config else ()))))
     found = []
     for path in paths:
         if path in files:
@@ -199,8 +233,14 @@ def _data(workspace: Workspace, old: Revision, new: Revision, files: Mapping[str
     commits = [commit for commit in (old.commit, workspace.commit) if commit]
     in_git = _paths_in_git(workspace, commits, sorted({*before, *after}))
     found = _differences("data", _without(before, in_git), _without(after, in_git))
-    found += [Change(kind="data", name=path, old=None, new=files[path].summary) for path in _data_files(workspace.config, files)]
+    found += [_file_change(files[path], old, new) for path in _data_files(workspace.config, files)]
     return found
+
+
+def _file_change(file: ChangedFile, old: Revision, new: Revision) -> Change:
+    """A changed data file that Git tracks; of one in Git LFS, which data its pointers stand for."""
+    before, after = lfs_oid(old.read(file.renamed_from or file.path)), lfs_oid(new.read(file.path))
+    return Change(kind="data", name=file.path, old=before, new=after or file.summary)
 
 
 def _data_files(config: Config, files: Mapping[str, ChangedFile]) -> list[str]:

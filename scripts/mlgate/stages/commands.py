@@ -4,26 +4,31 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
+import shutil
 import signal
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 
+from mlgate import environment, process
 from mlgate import evidence as records
-from mlgate import process
 from mlgate.console import plain
 from mlgate.errors import InfrastructureError
 from mlgate.evidence import CommandRun
 from mlgate.stages import secret_env
 from mlgate.workspace import Workspace
 
+_NO_PYTHON = re.compile(r"\bpython: (command )?not found")
+
 
 class CommandInterruptedError(InfrastructureError):
     """We were told to end while the command ran: a cancelled run, Ctrl-C."""
 
 
-def run(workspace: Workspace, command: str, log: str, timeout_s: float | None = None) -> CommandRun:
-    """Run a command in the user's environment, its output live and in `files/<log>`.
+def run(workspace: Workspace, command: str, log: str, timeout_s: float | None = None, root: Path | None = None) -> CommandRun:
+    """Run a command in the user's environment, its output live and in `files/<log>`; in `root`, where that is not the workspace's.
 
     Raises:
         CommandInterruptedError: we got a signal meanwhile; the command was ended with it.
@@ -36,7 +41,7 @@ def run(workspace: Workspace, command: str, log: str, timeout_s: float | None = 
     if workspace.import_ahead:
         threading.Thread(target=_import, args=(workspace.import_ahead,), daemon=True).start()
     try:
-        outcome = process.run_command(command, root=workspace.root, log=path, timeout_s=timeout_s)
+        outcome = process.run_command(command, root=root or workspace.root, log=path, timeout_s=timeout_s)
     finally:
         secret_env.hide_in(path, os.environ)
     if outcome.interrupted_by:
@@ -67,6 +72,8 @@ def failure(run: CommandRun, timeout_s: float | None = None) -> str:
     """Why a command failed, in one line: `'pytest -q' failed (exit 1): 1 failed, 3 passed`."""
     said = process.last_line(run.tail)
     reason = f": {plain(said)[:300]}" if said else ""
+    if run.exit_code == 127 and _NO_PYTHON.search(said) and shutil.which("python3", path=environment.user_environment()["PATH"]):
+        reason += "; here it is called python3: activate your environment, or write python3"
     if run.is_timed_out:
         return f"'{short(run.command)}' took longer than {timeout_s or run.duration_s:,.0f} s and was ended{reason}"
     return f"'{short(run.command)}' failed ({_exit(run.exit_code)}){reason}"

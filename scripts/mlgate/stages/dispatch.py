@@ -41,13 +41,13 @@ def plan(workspace: Workspace, *, pull_request: str, data_revision: str, params:
         InputError: not in a Git repository, a field of another form, a parameter no file has, or a revision this clone does not have.
     """
     if workspace.commit is None:
-        raise InputError("the form names a commit of a Git repository, and this folder is in none")
+        raise InputError("the form names a commit of a Git repository, and this folder is in none; check one out first")
     if pull_request and not re.fullmatch(r"[1-9][0-9]{0,9}", pull_request):
         raise InputError(f"pull-request: expected its number, got '{plain(pull_request)[:40]}'")
     config = workspace.config
-    overrides = training_params.overrides(params, workspace.root, config.train.params)
+    overrides = training_params.overrides(params, workspace.root, config.params)
     what = f"pull request {pull_request} at {workspace.commit[:12]}" if pull_request else workspace.commit[:12]
-    lines = [f"would train {config.model} of {what}: {config.train.command}"]
+    lines = [f"would train {config.model} of {what}: {config.train.command if config.train else 'nothing, there is no `train`'}"]
     if data_revision:
         revision = resolve(workspace.root, data_revision)
         tracked = data_files(workspace.root, revision)

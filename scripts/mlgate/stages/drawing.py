@@ -3,6 +3,7 @@ the directory it runs in, so it runs beside ours and in its cache folder."""
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import pickle
@@ -32,11 +33,27 @@ _ready: list[subprocess.Popen[bytes]] = []
 class Pictures:
     """What is being drawn."""
 
-    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+    def __init__(self, process: subprocess.Popen[bytes] | None) -> None:
+        """`process` None: there is nothing to draw."""
         self._process = process
+        self._drawn: dict[str, dict[str, str]] | None = None
 
     def result(self) -> dict[str, str]:
         """SVG by figure. Raises InfrastructureError."""
+        return self._pictures()["svg"]
+
+    def pngs(self) -> dict[str, bytes]:
+        """PNG by figure, where they were asked for. Raises InfrastructureError."""
+        return {key: base64.b64decode(picture) for key, picture in self._pictures()["png"].items()}
+
+    def _pictures(self) -> dict[str, dict[str, str]]:
+        if self._drawn is None:
+            self._drawn = self._wait()
+        return self._drawn
+
+    def _wait(self) -> dict[str, dict[str, str]]:
+        if self._process is None:
+            return {"svg": {}, "png": {}}
         try:
             drawn, complaint = self._process.communicate(timeout=_TIMEOUT_S)
         except subprocess.TimeoutExpired:
@@ -44,16 +61,23 @@ class Pictures:
         if self._process.returncode != 0:
             last = complaint.decode(errors="replace").strip().split("\n")[-1]
             raise InfrastructureError(f"the pictures of the report cannot be drawn: {last or f'exit code {self._process.returncode}'}")
-        pictures: dict[str, str] = json.loads(drawn)
+        pictures: dict[str, dict[str, str]] = json.loads(drawn)
         return pictures
 
 
 @contextmanager
-def draw(figures: Sequence[Figure], state: Path) -> Iterator[Pictures]:
-    """Begin to draw; the process ends with the block. Raises InfrastructureError where it cannot be started."""
+def draw(figures: Sequence[Figure], state: Path, *, has_png: bool = False) -> Iterator[Pictures]:
+    """Begin to draw, PNG too where it is asked for; the process ends with the block.
+
+    Raises:
+        InfrastructureError: it cannot be started.
+    """
+    if not figures and not _ready:
+        yield Pictures(None)
+        return
     with _ready.pop() if _ready else _start(state) as process:
         try:
-            _ask(process, pickle.dumps(list(figures)))
+            _ask(process, pickle.dumps((list(figures), has_png)))
             yield Pictures(process)
         except BaseException:
             process.kill()
@@ -68,8 +92,12 @@ def _start(state: Path) -> subprocess.Popen[bytes]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         cwd=cache,
-        env={name: value for name, value in os.environ.items() if "TOKEN" not in name} | {"MPLCONFIGDIR": str(cache), "MPLBACKEND": "agg"},
+        env={**_without_secrets(os.environ), "MPLCONFIGDIR": str(cache), "MPLBACKEND": "agg"},
     )
+
+
+def _without_secrets(environ: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in environ.items() if "TOKEN" not in name and name != "MLGATE_NOTIFY_ENV"}
 
 
 def _ask(process: subprocess.Popen[bytes], request: bytes) -> None:

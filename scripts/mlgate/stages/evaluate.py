@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
-from mlgate import git
+from mlgate.data import checkout
 from mlgate.errors import InfrastructureError, InputError
-from mlgate.evaluation import loading, metric_files, scoring
+from mlgate.evaluation import loading, metric_files, recognition, scoring
 from mlgate.evaluation.predictions import Predictions
 from mlgate.evidence import STAGES, CarriedBaseline, EvaluateFindings, FileRef, MetricValue, MlflowRun, ScoredModel, TrainFindings, file_ref
-from mlgate.stages import baseline_search, lineage
+from mlgate.mistakes import lookalike
+from mlgate.stages import baseline_rescoring, baseline_search, leftovers, lineage
 from mlgate.workspace import StageResult, Workspace
 
 _SHOWN = 6
@@ -35,17 +38,36 @@ def run(workspace: Workspace) -> StageResult:
 
         runs.expect(tracked.run_id)
     with workspace.console.progress("evaluate") as progress:
-        warnings = _stale(workspace)
-        found = loading.load(workspace.root / config.evaluation.predictions, config.evaluation, config.evaluation.predictions)
+        warnings = leftovers.refuse(workspace, os.environ)
         numbers, remarks = _metric_files(workspace)
-        progress.say("metrics")
-        scored = scoring.score(
-            found, config.evaluation, config.gate.rules, numbers, root=workspace.root, shown_as=config.evaluation.predictions
-        )
+        if config.evaluation.predictions is None:
+            found, seen, scored = None, None, scoring.of_files(config.gate.rules, numbers)
+        else:
+            shown_as = config.evaluation.predictions
+            checkout.refuse_pointers(workspace.root, [shown_as])
+            found, seen = loading.recognised(workspace.root / shown_as, config.evaluation, shown_as)
+            config = config.resolved(found.task, recognition.usual_metrics_of_scores(found))
+            if workspace.config.evaluation.metrics is None:
+                numbers, double = _without(numbers, config.evaluation.metric_names)
+                remarks += double
+            workspace = replace(workspace, config=config)
+            progress.say("metrics")
+            scored = scoring.score(
+                found,
+                config.evaluation,
+                config.gate.rules,
+                numbers,
+                root=workspace.root,
+                shown_as=shown_as,
+                is_showing_values=config.report.examples,
+            )
         scoring.check_rules(config.gate.rules, scored, workspace.config_path)
         candidate = _keep(workspace, scored)
         logged = _log_to_mlflow(workspace, candidate)
     baseline, note = _baseline(workspace)
+    rescored, not_rescored = None, ""
+    if scored.predictions is not None:
+        rescored, not_rescored = baseline_rescoring.rescore(workspace, scored.predictions, baseline)
     with workspace.console.progress("writing to MLflow"):
         warnings += logged()
     return StageResult(
@@ -54,40 +76,22 @@ def run(workspace: Workspace) -> StageResult:
         findings=EvaluateFindings(
             candidate=candidate,
             baseline=baseline,
-            baseline_note=note,
+            baseline_note="; ".join(filter(None, [note, not_rescored])),
+            rescored=rescored,
+            recognised=seen.remark if seen else "",
             warnings=[*warnings, *_unknown_labels(found), *remarks, *scored.warnings],
         ),
-        files=[candidate.predictions, *_baseline_files(workspace.state)],
+        files=[*filter(None, [candidate.predictions]), *_baseline_files(workspace.state)],
     )
 
 
 def _halted(workspace: Workspace) -> str | None:
     """Why there is nothing to evaluate, where an earlier stage of this run says so."""
-    for stage in ("train", "validate-data"):
+    for stage in ("train", "validate-data") if workspace.config.train else ("validate-data",):
         evidence = workspace.evidence(stage)
         if evidence is not None:
             return None if evidence.status == "passed" else f"'{stage}' {'was skipped' if evidence.status == 'skipped' else 'did not pass'}"
     return None
-
-
-def _stale(workspace: Workspace) -> list[str]:
-    """Refuse predictions that lay there before training began: they are another model's.
-
-    DVC leaves a file alone that is as the pipeline would make it, so only training outside a pipeline can be told.
-    """
-    path = workspace.config.evaluation.predictions
-    train = workspace.evidence("train")
-    if train is None or not isinstance(train.findings, TrainFindings) or train.findings.pipeline or train.findings.is_reused:
-        return []
-    try:
-        written = (workspace.root / path).stat().st_mtime
-    except OSError:
-        return []  # the loader says what is wrong
-    if written >= train.started_at.timestamp() - 2:  # file systems round
-        return []
-    if git.try_text(workspace.root, "ls-files", "--error-unmatch", "--", f":(literal){path}") is None:
-        raise InputError(f"{path}: written before training began; does the training command write it?")
-    return [f"{path} is in Git and was not written by the training command"]
 
 
 def _metric_files(workspace: Workspace) -> tuple[dict[str, dict[str, float]], list[str]]:
@@ -97,7 +101,8 @@ def _metric_files(workspace: Workspace) -> tuple[dict[str, dict[str, float]], li
         try:
             content = (workspace.root / name).read_bytes()
         except FileNotFoundError:
-            raise InputError(f"{name}: no such file (evaluation.metrics_files); does the training command write it?") from None
+            hint = lookalike(workspace.root / name) or "; does the training command write it?"
+            raise InputError(f"{name}: no such file (evaluation.metrics_files){hint}") from None
         except OSError as error:
             raise InputError(f"{name}: cannot be read: {error.strerror}") from None
         numbers[name], skipped = metric_files.parse(content, name)
@@ -106,10 +111,19 @@ def _metric_files(workspace: Workspace) -> tuple[dict[str, dict[str, float]], li
     return numbers, remarks
 
 
+def _without(numbers: dict[str, dict[str, float]], computed: list[str]) -> tuple[dict[str, dict[str, float]], list[str]]:
+    """Numbers of metric files without those that are computed from the predictions, and a line on them; nobody asked for either by name."""
+    double = [f"'{name}' of {path}" for path, found in numbers.items() for name in found if name in computed]
+    kept = {path: {name: number for name, number in found.items() if name not in computed} for path, found in numbers.items()}
+    remark = f"{', '.join(double[:5])}{', …' if len(double) > 5 else ''}: left out, since it is computed from the predictions"
+    return kept, [remark] if double else []
+
+
 def _keep(workspace: Workspace, scored: scoring.Scored) -> ScoredModel:
     commit = workspace.commit
     inputs = lineage.inputs_sha256(workspace, commit) if commit is not None and not workspace.is_dirty else None
-    return scored.keep(workspace.files / "predictions.parquet", workspace.state, commit=commit, inputs_sha256=inputs)
+    ids: Literal["column", "row numbers"] = "row numbers" if workspace.config.evaluation.columns.id is None else "column"
+    return scored.keep(workspace.files / "predictions.parquet", workspace.state, commit=commit, inputs_sha256=inputs, ids=ids)
 
 
 def _baseline(workspace: Workspace) -> tuple[CarriedBaseline | None, str]:
@@ -146,7 +160,8 @@ def _log_to_mlflow(workspace: Workspace, candidate: ScoredModel) -> Callable[[],
     place = tracking.resolve(workspace.config.mlflow.tracking_uri, os.environ, workspace.root)
     metrics = {metric.name: metric.value for metric in candidate.metrics}
     files = [path for stage in STAGES if (path := workspace.evidence_path(stage)).is_file()]
-    pending = runs.log_evaluation(place.uri, tracked.run_id, metrics, [*files, workspace.state / candidate.predictions.path])
+    predicted = [workspace.state / candidate.predictions.path] if candidate.predictions else []
+    pending = runs.log_evaluation(place.uri, tracked.run_id, metrics, [*files, *predicted])
 
     def wait() -> list[str]:
         try:
@@ -165,9 +180,9 @@ def _baseline_files(state: Path) -> list[FileRef]:
     return [file_ref(path, state) for path in sorted(folder.iterdir()) if path.is_file()] if folder.is_dir() else []
 
 
-def _unknown_labels(found: Predictions) -> list[str]:
+def _unknown_labels(found: Predictions | None) -> list[str]:
     """The usual sign of labels written in two ways, `3` and `three`."""
-    if found.classes is None or len(found.classes) < 2 or set(found.target.tolist()) & set(found.prediction.tolist()):
+    if found is None or found.classes is None or len(found.classes) < 2 or set(found.target.tolist()) & set(found.prediction.tolist()):
         return []
     return ["no predicted class is among the true ones; are both columns labelled alike?"]
 
@@ -175,6 +190,8 @@ def _unknown_labels(found: Predictions) -> list[str]:
 def _summary(model: ScoredModel) -> str:
     shown = ", ".join(f"{metric.name} {_number(metric)}" for metric in model.metrics[:_SHOWN])
     more = f" and {len(model.metrics) - _SHOWN} more" if len(model.metrics) > _SHOWN else ""
+    if model.n is None:
+        return f"{shown or 'no number'}{more} from metric files alone: uncertified, no predictions stand behind them"
     return f"{shown or 'no metric is defined'}{more} on {model.n:,} {'example' if model.n == 1 else 'examples'}"
 
 

@@ -8,18 +8,39 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mlgate import evidence as records
 from mlgate.config import Config
-from mlgate.errors import InfrastructureError, InputError
-from mlgate.evaluation import predictions
+from mlgate.errors import InfrastructureError, InputError, RefusedError
+from mlgate.evaluation import predictions, recognition
 from mlgate.evaluation.predictions import Pairing, Predictions
-from mlgate.evidence import BEFORE_THE_GATE, BaselineRef, EvaluateFindings, Evidence, GateFindings, ScoredModel
-from mlgate.stages import changes, gate_baseline, gate_comparison, gate_recording, gate_rules, lineage
+from mlgate.evidence import (
+    BEFORE_THE_GATE,
+    BaselineRef,
+    Change,
+    EvaluateFindings,
+    Evidence,
+    GateFindings,
+    Rescoring,
+    ScoredModel,
+    ValidationFindings,
+)
+from mlgate.stages import (
+    changes,
+    gate_baseline,
+    gate_comparison,
+    gate_override,
+    gate_recording,
+    gate_rescoring,
+    gate_rules,
+    gate_weakening,
+    lineage,
+    without_secrets,
+)
 from mlgate.stages.gate_baseline import Baseline
 from mlgate.stages.gate_comparison import Examination
 from mlgate.stages.lineage import BaselineCommit
@@ -33,8 +54,9 @@ _BAD_ENDS = ("failure", "cancelled")
 @dataclass(frozen=True)
 class _Candidate:
     findings: EvaluateFindings
-    predictions: Predictions
-    path: Path
+    predictions: Predictions | None
+    """None where metric files are all there is."""
+    path: Path | None
 
 
 def run(workspace: Workspace) -> StageResult:
@@ -54,21 +76,28 @@ def run(workspace: Workspace) -> StageResult:
     rules, rules_from = lineage.rules_of(workspace, base.commit)
     # By the name the baseline has: a pull request that changes it would be a first model, with nothing to compare it with.
     store = open_store(rules.store, root=workspace.root, model=rules.model, context=workspace.context)
+    rules = _resolved(workspace, rules, candidate)
     with workspace.console.progress("finding the baseline"):
         baseline = gate_baseline.find(workspace, rules, base, candidate.findings, store)
     findings = _findings(workspace, candidate, base, baseline, rules, rules_from)
+    findings = _with_rule_changes(workspace, rules, base, baseline, candidate, findings, store)
+    overridden = gate_override.applied(workspace, rules, findings, store)
     if rules.model != workspace.config.model:
         store = open_store(rules.store, root=workspace.root, model=workspace.config.model, context=workspace.context)
-    return _recorded(workspace, candidate, findings, store)
+    remarks = [*([baseline.remark] if baseline and baseline.remark else []), *overridden.remarks]
+    return _recorded(workspace, candidate, overridden.findings, store, remarks)
 
 
 def _closed_before(workspace: Workspace, environ: Mapping[str, str]) -> StageResult | None:
     """The result where an earlier stage or job already decided; None where there is something to compare."""
+    if workspace.context.triggering and (refused := environ.get(without_secrets.REFUSED)):
+        return _closed(workspace, f"Nothing was compared: {refused}", 2)
     found = {stage: workspace.evidence(stage) for stage in BEFORE_THE_GATE}
     for stage, evidence in found.items():
         if evidence is not None and evidence.status in ("failed", "error"):
-            return _closed(workspace, _what_did_not_happen(stage, found, evidence.summary), evidence.exit_code or 1)
-    needs = _needs(environ)
+            advice = without_secrets.advice(workspace.root, workspace.context) if (stage, evidence.exit_code) == ("pull-data", 3) else None
+            return _closed(workspace, _what_did_not_happen(stage, found, evidence.summary), evidence.exit_code or 1, advice)
+    needs = {**_needs(environ), **without_secrets.ended(workspace.context)}
     ended = [
         f"job '{job}' was cancelled" if result == "cancelled" else f"job '{job}' failed"
         for job, result in needs.items()
@@ -104,7 +133,7 @@ def _needs(environ: Mapping[str, str]) -> dict[str, str]:
         raise InputError("MLGATE_NEEDS: expected the workflow's needs as JSON: ${{ toJSON(needs) }}") from None
 
 
-def _closed(workspace: Workspace, headline: str, exit_code: int) -> StageResult:
+def _closed(workspace: Workspace, headline: str, exit_code: int, advice: str | None = None) -> StageResult:
     findings = GateFindings(
         is_open=False,
         verdict=None,
@@ -118,7 +147,8 @@ def _closed(workspace: Workspace, headline: str, exit_code: int) -> StageResult:
         slices=[],
         changes=[],
     )
-    return StageResult(status="failed", summary=f"gate closed: {headline}", findings=findings, exit_code=exit_code)
+    summary = "\n".join([f"gate closed: {headline}", *filter(None, [advice])])
+    return StageResult(status="failed", summary=summary, findings=findings, exit_code=exit_code)
 
 
 def _candidate(workspace: Workspace) -> _Candidate:
@@ -126,20 +156,47 @@ def _candidate(workspace: Workspace) -> _Candidate:
     findings = evidence.findings if evidence else None
     if not isinstance(findings, EvaluateFindings):
         raise InputError("evaluate.json: nothing was evaluated; run 'mlgate evaluate' before the gate")
+    if workspace.context.triggering:  # the run was a stranger's, who would like to choose the opponent
+        findings = findings.model_copy(update={"baseline": None, "rescored": None})
     model = findings.candidate
+    if model.predictions is None or model.task is None:
+        return _Candidate(findings, None, None)
     path = records.checked_file(model.predictions, workspace.state)
     return _Candidate(findings, predictions.read(path, model.task, model.classes), path)
+
+
+def _resolved(workspace: Workspace, rules: Config, candidate: _Candidate) -> Config:
+    """The deciding rules with what they leave out: the task as the gate itself recognises it, the metrics of that task.
+
+    Raises:
+        InputError: the predictions are not of what the evaluation took them for, or there are none and the rules are about some.
+    """
+    found = candidate.predictions
+    if found is None:
+        if rules.evaluation.predictions is not None:
+            raise InputError(
+                f"{workspace.config_path}: evaluation.predictions: the baseline's rules are about predictions, and this change gives "
+                "numbers of metric files alone, which certify nothing; keep the predictions"
+            )
+        return rules
+    if rules.evaluation.stated_task is None and (seen := recognition.of_predictions(found)).task != found.task:
+        raise InputError(f"evaluate.json: evaluated as a {found.task}, and {seen.because}: that is a {seen.task}; set evaluation.task")
+    return rules.resolved(found.task)
 
 
 def _findings(
     workspace: Workspace, candidate: _Candidate, base: BaselineCommit, baseline: Baseline | None, rules: Config, rules_from: Any
 ) -> GateFindings:
     model = candidate.findings.candidate
-    pairing = _paired(candidate.predictions, baseline) if baseline else None
+    rescored = None
+    if baseline is not None and candidate.predictions is not None and baseline.predictions is not None:
+        # From here on, the baseline may have answers to examples that its record lacks.
+        baseline, rescored = gate_rescoring.on_this_holdout(workspace, baseline, candidate.predictions, candidate.findings)
+    pairing = _paired(workspace, candidate.predictions, baseline)
     examined = Examination(
         rules=rules,
         candidate=candidate.predictions,
-        holdout_sha256=predictions.holdout_sha256(candidate.predictions),
+        holdout_sha256=predictions.holdout_sha256(candidate.predictions) if candidate.predictions else None,
         metrics={metric.name: metric for metric in model.metrics},
         baseline=baseline,
         pairing=pairing,
@@ -155,9 +212,9 @@ def _findings(
     return GateFindings(
         is_open=decision.is_open,
         verdict=decision.verdict,
-        headline=decision.headline + _shared_words(pairing),
+        headline=decision.headline + _holdout_words(pairing, rescored),
         is_first_model=baseline is None,
-        baseline=_reference(baseline, pairing) if baseline and pairing else None,
+        baseline=_reference(baseline, pairing, rescored) if baseline else None,
         rules_from=rules_from,
         confidence=rules.gate.confidence,
         rules=decision.rules,
@@ -166,33 +223,104 @@ def _findings(
         changes=changes.changes(workspace, baseline.commit if baseline and baseline.commit else base.commit),
         confusion=gate_comparison.confusion_of(examined),
         residuals=gate_comparison.residuals_of(examined),
+        is_certified=candidate.predictions is not None,
     )
 
 
-def _paired(candidate: Predictions, baseline: Baseline) -> Pairing:
+def _with_rule_changes(
+    workspace: Workspace,
+    rules: Config,
+    base: BaselineCommit,
+    baseline: Baseline | None,
+    candidate: _Candidate,
+    findings: GateFindings,
+    store: Store,
+) -> GateFindings:
+    """What the change does to the rules it is judged by; a weakening closes the gate.
+
+    Rules are those of the baseline commit, also where the model to beat is the champion, or a file's.
+    """
+    validated = workspace.evidence("validate-data")
+    found = [
+        *(change for change in changes.changes(workspace, base.commit) if change.kind == "rule"),
+        *_holdout_change(workspace, base, baseline, candidate.predictions, store),
+    ]
+    found += gate_weakening.of_data(validated.findings if validated and isinstance(validated.findings, ValidationFindings) else None, found)
+    weakenings = [change for change in found if change.is_weakening]
+    told = {"changes": [*found, *(change for change in findings.changes if change.kind != "rule")]}
+    # On the default branch it has happened: nothing is left to be kept out.
+    if not weakenings or gate_recording.is_due(workspace):
+        return findings.model_copy(update=told)
+    hint = f"; '/mlgate override REASON' by somebody with the role {rules.gate.override.permission} opens the gate for this commit"
+    why = gate_weakening.sentence(weakenings) + (hint if workspace.context.is_github else "")
+    headline = why if findings.is_open else f"{findings.headline}; {why}"
+    return findings.model_copy(update={**told, "is_open": False, "headline": headline})
+
+
+def _holdout_change(
+    workspace: Workspace, base: BaselineCommit, baseline: Baseline | None, candidate: Predictions | None, store: Store
+) -> list[Change]:
+    """How the holdout differs from the one on record for the baseline commit."""
+    if baseline is None or candidate is None or workspace.config.evaluation.columns.id is None or baseline.ids == "row numbers":
+        return []  # row numbers are paired only where the holdout is the same
+    recorded = baseline.predictions
+    if baseline.kind != "base":
+        recorded = gate_baseline.recorded_predictions(workspace, base.commit, store) if base.commit else None
+    elif baseline.source == "re-scored":
+        recorded = None  # nothing is on record
+    change = gate_weakening.of_holdout(candidate, recorded) if recorded is not None else None
+    return [change] if change is not None else []
+
+
+def _paired(workspace: Workspace, candidate: Predictions | None, baseline: Baseline | None) -> Pairing | None:
+    """Both models on the examples they share; None where one of them has no predictions."""
+    if candidate is None or baseline is None or baseline.predictions is None:
+        return None
+    is_numbered = workspace.config.evaluation.columns.id is None
+    if is_numbered or baseline.ids == "row numbers":
+        return _paired_by_row(candidate, baseline, baseline.predictions, is_numbered=is_numbered)
     pairing = predictions.pair(candidate, baseline.predictions)
     if pairing.shared_examples == 0:
         name = baseline.commit[:12] if baseline.commit else baseline.how
         reason = "with equal targets " if pairing.common_ids else ""
         raise InputError(
             f"baseline {name}: no example {reason}in common with the candidate's holdout of {candidate.n:,}; "
-            "evaluate both on one holdout (evaluation.columns.id names the examples)"
+            "evaluate both on one holdout (evaluation.columns.id names the examples), or give evaluation.predict, by which the baseline's "
+            "model is scored on the new one"
         )
     return pairing
 
 
-def _reference(baseline: Baseline, pairing: Pairing) -> BaselineRef:
+def _paired_by_row(candidate: Predictions, baseline: Baseline, theirs: Predictions, *, is_numbered: bool) -> Pairing:
+    try:
+        return predictions.pair_by_row(candidate, theirs)
+    except predictions.HoldoutChangedError as reason:
+        name = baseline.commit[:12] if baseline.commit else baseline.how
+        what = f"baseline {name}: the holdout changed ({reason}), and row numbers cannot tell which examples are still the same"
+        if is_numbered:
+            advice = "name a column of ids (the action's input `id`, evaluation.columns.id), first with the old holdout, then change it"
+        else:
+            advice = "the baseline was evaluated without ids: merge the column of ids first, rows in its order and the holdout unchanged"
+        raise InputError(f"{what}; {advice}") from None
+
+
+def _reference(baseline: Baseline, pairing: Pairing | None, rescored: Rescoring | None) -> BaselineRef:
     return BaselineRef(
         kind=baseline.kind,
         commit=baseline.commit,
         how=baseline.how,
         source=baseline.source,
-        shared_examples=pairing.shared_examples,
-        shared_share=pairing.shared_share,
+        shared_examples=pairing.shared_examples if pairing else None,
+        shared_share=pairing.shared_share if pairing else 1.0,
+        rescoring=rescored,
+        stands_in_for=baseline.stands_in_for,
     )
 
 
-def _shared_words(pairing: Pairing | None) -> str:
+def _holdout_words(pairing: Pairing | None, rescored: Rescoring | None) -> str:
+    """Which examples the comparison is on, where the holdout is not the baseline's own."""
+    if rescored is not None:
+        return " (baseline re-scored on this holdout)"
     if pairing is None or pairing.shared_share == 1:
         return ""
     return (
@@ -200,15 +328,24 @@ def _shared_words(pairing: Pairing | None) -> str:
     )
 
 
-def _recorded(workspace: Workspace, candidate: _Candidate, findings: GateFindings, store: Store) -> StageResult:
-    summary = f"gate {'open' if findings.is_open else 'closed'}: {findings.headline}"
+def _recorded(workspace: Workspace, candidate: _Candidate, findings: GateFindings, store: Store, remarks: Sequence[str]) -> StageResult:
+    how = f"open, {gate_override.words(findings.override)}; without that" if findings.override else "open" if findings.is_open else "closed"
+    summary = "\n".join([f"gate {how}: {findings.headline}", *remarks])
     status: Any = "passed" if findings.is_open else "failed"
     if not gate_recording.is_due(workspace):
         return StageResult(status=status, summary=summary, findings=findings)
     model: ScoredModel = candidate.findings.candidate
     try:
         with workspace.console.progress(f"recording the evaluation in {store.description}"):
+            if (outdated := gate_recording.outdated(workspace)) is not None:
+                findings = findings.model_copy(update={"outdated": outdated})
+                return StageResult(status=status, summary=f"{summary}\nnot recorded as a baseline, outdated: {outdated}", findings=findings)
             reason = gate_recording.record(workspace, model, candidate.path, store)
+    except RefusedError as error:
+        if workspace.config.store is None and workspace.context.is_github:  # nobody asked for it: ten lines have `contents: read`
+            remark = f"not recorded in the store: {error}; this run's artifact is the baseline of later ones"
+            return StageResult(status=status, summary=f"{summary}\n{remark}", findings=findings)
+        return StageResult(status="error", summary=f"{summary}\nnot recorded as a baseline: {error}", findings=findings, exit_code=3)
     except InfrastructureError as error:
         return StageResult(status="error", summary=f"{summary}\nnot recorded as a baseline: {error}", findings=findings, exit_code=3)
     if reason is not None:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -19,12 +18,14 @@ from mlgate.errors import InfrastructureError, InputError
 from mlgate.evaluation import loading, predictions
 from mlgate.evaluation.predictions import Predictions
 from mlgate.evidence import BaselineSource, EvaluateFindings, FileRef, MetricValue, ScoredModel
-from mlgate.stages import lineage
+from mlgate.stages import gate_run_artifacts, lineage
+from mlgate.stages.gate_run_artifacts import predictions_of
 from mlgate.stages.lineage import BaselineCommit
 from mlgate.store import Store
 from mlgate.workspace import Workspace
 
 CHAMPION = "champion.json"
+_Found = tuple[ScoredModel, Predictions | None, BaselineSource]
 
 
 @dataclass(frozen=True)
@@ -35,9 +36,16 @@ class Baseline:
     commit: str | None
     how: str
     source: BaselineSource
-    predictions: Predictions
+    predictions: Predictions | None
+    """None where metric files are all that was recorded."""
     metrics: dict[str, MetricValue]
     """What was recorded of it, by name; the gate believes only what no predictions stand behind."""
+    ids: Literal["column", "row numbers"] = "column"
+    """What names its examples."""
+    stands_in_for: str | None = None
+    """The commit asked for, where this is of an earlier one."""
+    remark: str = ""
+    """What went wrong on the way to it, and did not matter."""
 
 
 def find(workspace: Workspace, rules: Config, base: BaselineCommit, evaluated: EvaluateFindings, store: Store) -> Baseline | None:
@@ -57,6 +65,12 @@ def find(workspace: Workspace, rules: Config, base: BaselineCommit, evaluated: E
             return _of_commit(workspace, "champion", _champion(workspace, store), rules, evaluated, store)
         case path:
             return _of_file(workspace, rules, path, base)
+
+
+def recorded_predictions(workspace: Workspace, commit: str, store: Store) -> Predictions | None:
+    """A commit's predictions as the store has them; None where it has none. Raises InfrastructureError where they are damaged."""
+    found = _recorded(workspace, commit, store)
+    return None if found is None else found[1]
 
 
 def _champion(workspace: Workspace, store: Store) -> BaselineCommit:
@@ -85,19 +99,40 @@ def _of_commit(
             )
         return None
     commit = at.commit
-    sources: list[Callable[[], tuple[ScoredModel, Predictions, BaselineSource] | None]] = [
-        lambda: _recorded(workspace, commit, store),
+    unreadable: InfrastructureError | None = None
+
+    def stored() -> _Found | None:
+        nonlocal unreadable
+        try:
+            return _recorded(workspace, commit, store)
+        except InfrastructureError as error:
+            unreadable = error  # closes the gate, unless this very commit's evaluation lies elsewhere too
+            return None
+
+    sources: list[Callable[[], _Found | None]] = [
+        stored,
         lambda: _carried(workspace, commit, evaluated, ("dvc outputs", "git")),
         lambda: _run_artifact(workspace, commit, rules.model),
         lambda: _carried(workspace, commit, evaluated, ("run cache", "rebuilt")),
+        lambda: _rescored(workspace, commit, evaluated),
     ]
     for source in sources:
         if (found := source()) is not None:
             model, predicted, name = found
-            return Baseline(kind, commit, at.how, name, predicted, {metric.name: metric for metric in model.metrics})
-    if kind == "base" and not _has_others(workspace, store) and not _has_outputs(workspace, commit, rules):
+            remark = f"the store was of no use, the baseline is from elsewhere ({name}): {unreadable}" if unreadable else ""
+            return replace(_baseline(kind, commit, at.how, name, predicted, model), remark=remark)
+    if unreadable:
+        raise unreadable
+    expired: str | None = None
+    if kind == "base":
+        earlier, expired = gate_run_artifacts.of_ancestor(workspace, commit, rules.model)
+        if earlier is not None:
+            how = f"the nearest before {commit[:7]} ({at.how}) whose own run left an evaluation"
+            found_earlier = _baseline(kind, earlier.commit, how, "run artifact", earlier.predictions, earlier.model)
+            return replace(found_earlier, stands_in_for=commit)
+    if kind == "base" and not expired and not _has_others(workspace, store) and not _has_outputs(workspace, commit, rules):
         return None
-    note = f" ({evaluated.baseline_note})" if evaluated.baseline_note else ""
+    note = f" ({expired or evaluated.baseline_note})" if expired or evaluated.baseline_note else ""
     raise InfrastructureError(
         f"baseline {commit[:12]}: its evaluation is not to be had{note}; run the workflow on that commit of the default branch, "
         "'dvc push' its outputs, or set gate.rebuild_baseline: true"
@@ -115,7 +150,7 @@ def _has_outputs(workspace: Workspace, commit: str, rules: Config) -> bool:
     Asked of Git, not of the job that looked for them: that one ran the candidate's code.
     """
     root, predicted = workspace.root, rules.evaluation.predictions
-    if git.file_at(root, commit, workspace.config_path) is None:
+    if predicted is None or git.file_at(root, commit, workspace.config_path) is None:
         return False  # before this model had a gate
     if any(git.file_at(root, commit, name) is not None for name in (predicted, f"{predicted}.dvc")):
         return True
@@ -125,7 +160,7 @@ def _has_outputs(workspace: Workspace, commit: str, rules: Config) -> bool:
     return any(predicted == out or predicted.startswith(f"{out}/") for out in outputs)
 
 
-def _recorded(workspace: Workspace, commit: str, store: Store) -> tuple[ScoredModel, Predictions, BaselineSource] | None:
+def _recorded(workspace: Workspace, commit: str, store: Store) -> _Found | None:
     name = f"evaluations/{commit}.json"
     content = store.read(name)
     if content is None and git.commit(workspace.root, commit) is not None:
@@ -138,46 +173,36 @@ def _recorded(workspace: Workspace, commit: str, store: Store) -> tuple[ScoredMo
         model = records.parse_record(ScoredModel, content, where)
     except InputError as error:
         raise InfrastructureError(f"{error}; run the workflow on the default branch to record it again") from None
+    if model.predictions is None:
+        return model, None, "store"
     body = store.read(model.predictions.path)
     if body is None or hashlib.sha256(body).hexdigest() != model.predictions.sha256:
         what = "absent" if body is None else "not the ones that were recorded (SHA-256 differs)"
         raise InfrastructureError(f"{where}: its predictions are {what}; run the workflow on the default branch to record them again")
     path = workspace.files / "gate" / "baseline.parquet"
     records.write_bytes(path, body)
-    return model, _read(path, model), "store"
+    return model, predictions.read(path, model.task, model.classes) if model.task else None, "store"
 
 
-def _carried(
-    workspace: Workspace, commit: str, evaluated: EvaluateFindings, accepted: tuple[str, ...]
-) -> tuple[ScoredModel, Predictions, BaselineSource] | None:
+def _carried(workspace: Workspace, commit: str, evaluated: EvaluateFindings, accepted: tuple[str, ...]) -> _Found | None:
     carried = evaluated.baseline
     if carried is None or carried.source not in accepted or carried.model.commit != commit:
         return None
-    path = records.checked_file(carried.model.predictions, workspace.state)
-    return carried.model, _read(path, carried.model), carried.source
+    return carried.model, predictions_of(carried.model, workspace.state), carried.source
 
 
-def _run_artifact(workspace: Workspace, commit: str, name: str) -> tuple[ScoredModel, Predictions, BaselineSource] | None:
-    """What a workflow run of that very commit left; only where a token is there to ask with."""
-    if not workspace.context.is_github or workspace.context.token is None:
+def _rescored(workspace: Workspace, commit: str, evaluated: EvaluateFindings) -> _Found | None:
+    """Its model's answers on this very holdout, where there is no record of others."""
+    model = evaluated.rescored
+    if model is None or model.commit != commit:
         return None
-    from mlgate.forge.client import Forge
+    return model, predictions_of(model, workspace.state), "re-scored"
 
-    artifact = Forge(workspace.context).find_run_artifact(commit, f"mlgate-{name}-train-")
-    if artifact is None:
-        return None
-    with tempfile.TemporaryDirectory(prefix="mlgate-artifact-") as folder:
-        unpacked = Path(folder)
-        artifact.unpack(unpacked)
-        path = unpacked / "evidence" / "evaluate.json"
-        if not path.is_file():
-            return None
-        evidence = records.load(path, "evaluate")
-        findings = evidence.findings
-        if evidence.model != name or evidence.subject.commit != commit or not isinstance(findings, EvaluateFindings):
-            return None  # of another model whose name begins alike, or of a merge commit that only bore this head
-        model = findings.candidate
-        return model, _read(records.checked_file(model.predictions, unpacked), model), "run artifact"
+
+def _run_artifact(workspace: Workspace, commit: str, name: str) -> _Found | None:
+    """What a workflow run of that very commit left."""
+    found = gate_run_artifacts.of_commit(workspace, commit, name)
+    return (found.model, found.predictions, "run artifact") if found else None
 
 
 def _of_file(workspace: Workspace, rules: Config, path: str, base: BaselineCommit) -> Baseline:
@@ -198,12 +223,15 @@ def _of_file(workspace: Workspace, rules: Config, path: str, base: BaselineCommi
         raise InputError(f"{where}: no file '{path}', and neither `base` nor `champion`{_git_hint(workspace, path)}")
     how = f"{path} as of {base.commit[:12]}" if content is not None and base.commit else path
     predicted = loading.load(source, rules.evaluation, path, are_slices_optional=True)
-    return Baseline("path", base.commit if content is not None else None, how, "file", predicted, {})
+    ids: Literal["column", "row numbers"] = "row numbers" if rules.evaluation.columns.id is None else "column"
+    return Baseline("path", base.commit if content is not None else None, how, "file", predicted, {}, ids)
 
 
 def _git_hint(workspace: Workspace, path: str) -> str:
     return "; pull it first with 'dvc pull'" if (workspace.root / f"{path}.dvc").is_file() else ""
 
 
-def _read(path: Path, model: ScoredModel) -> Predictions:
-    return predictions.read(path, model.task, model.classes)
+def _baseline(
+    kind: Literal["base", "champion"], commit: str, how: str, source: BaselineSource, predicted: Predictions | None, model: ScoredModel
+) -> Baseline:
+    return Baseline(kind, commit, how, source, predicted, {metric.name: metric for metric in model.metrics}, model.ids)

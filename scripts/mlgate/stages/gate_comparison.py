@@ -29,13 +29,14 @@ class Examination:
     """The candidate, perhaps beside a baseline, and the rules that decide."""
 
     rules: Config
-    candidate: Predictions
-    holdout_sha256: str
+    candidate: Predictions | None
+    """None where metric files are all there is."""
+    holdout_sha256: str | None
     metrics: dict[str, MetricValue]
     """The candidate's, as its evidence has them."""
     baseline: Baseline | None
     pairing: Pairing | None
-    """None without a baseline."""
+    """None without a baseline, or without predictions of both."""
 
     @property
     def confidence(self) -> float:
@@ -48,19 +49,24 @@ class Examination:
 
     def known(self, model: Model) -> frozenset[str]:
         """The metrics computed here from predictions: all there are for such a model but those the user has redefined."""
-        own = {metric_name(reference) for reference in self.rules.evaluation.metrics if user_code(reference)}
+        own = {metric_name(reference) for reference in self.rules.evaluation.references if user_code(reference)}
         return model.metrics - own
+
+    @property
+    def computed(self) -> frozenset[str]:
+        """The metrics computed here from the candidate's predictions; none without any."""
+        return self.known(model_of(self.candidate, self.rules)) if self.candidate is not None else frozenset()
 
     @property
     def scored(self) -> frozenset[str]:
         """Metrics that the rules have computed from probabilities: no number of the candidate's takes their place once these are gone."""
-        own = {metric_name(reference) for reference in self.rules.evaluation.metrics if user_code(reference)}
+        own = {metric_name(reference) for reference in self.rules.evaluation.references if user_code(reference)}
         return METRICS_OF_SCORES - own if self.rules.evaluation.columns.score is not None else frozenset()
 
     @property
     def names(self) -> list[str]:
         """Every metric there is a row for, guarded ones first. What a rule asks for and mlgate knows is computed, reported or not."""
-        known = self.known(model_of(self.candidate, self.rules))
+        known = self.computed
         guarded = [rule.metric for rule in self.rules.gate.rules if rule.metric in self.metrics or rule.metric in known]
         return list(dict.fromkeys([*guarded, *self.metrics]))
 
@@ -83,6 +89,8 @@ def model_of(predicted: Predictions, rules: Config) -> Model:
 
 def value_of(examined: Examination, metric: str) -> float | None:
     """The candidate's value on its whole holdout, from its predictions where they say it; None where it is not defined."""
+    if examined.candidate is None:
+        return examined.metrics[metric].value if metric in examined.metrics else None
     model = model_of(examined.candidate, examined.rules)
     if metric in examined.known(model):
         try:
@@ -141,8 +149,8 @@ def slices_of_first(examined: Examination, recorded: list[SliceMetrics]) -> list
 def confusion_of(examined: Examination) -> Confusion | None:
     """Confusion tables of both models; None for a regression and for many classes."""
     shown = examined.pairing.candidate if examined.pairing else examined.candidate
-    classes = shown.classes
-    if classes is None or len(classes) > MAX_CONFUSION_CLASSES:
+    classes = shown.classes if shown is not None else None
+    if shown is None or classes is None or len(classes) > MAX_CONFUSION_CLASSES:
         return None
 
     def table(predicted: Predictions) -> list[list[int]]:
@@ -153,7 +161,7 @@ def confusion_of(examined: Examination) -> Confusion | None:
 
 def residuals_of(examined: Examination) -> Residuals | None:
     """Histograms of both models' errors over common edges; None for a classifier."""
-    if examined.candidate.classes is not None:
+    if examined.candidate is None or examined.candidate.classes is not None:
         return None
     models = [examined.pairing.candidate, examined.pairing.baseline] if examined.pairing else [examined.candidate]
     errors = [model.prediction - model.target for model in models]
@@ -189,7 +197,7 @@ def _has_values(examined: Examination, name: str) -> bool:
 def _compared(examined: Examination, name: str, pair: Pair | None, index: NDArray[np.int64] | None) -> Compared | None:
     """The comparison from predictions; None where there is none to be made."""
     pairing = examined.pairing
-    if pair is None or pairing is None:
+    if pair is None or pairing is None or examined.holdout_sha256 is None:
         return None
     try:
         if name in examined.known(pair.candidate) & pair.baseline.metrics:
@@ -236,7 +244,7 @@ def _uncertified(examined: Examination, name: str) -> Comparison | None:
     if candidate is None:
         return None
     baseline = None
-    if examined.baseline is not None and name not in examined.known(model_of(examined.candidate, examined.rules)):
+    if examined.baseline is not None and (examined.pairing is None or name not in examined.computed):
         recorded = examined.baseline.metrics.get(name)
         baseline = recorded.value if recorded else None
     return _without_interval(examined, name, candidate, baseline)

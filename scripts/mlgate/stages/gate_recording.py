@@ -27,12 +27,28 @@ def is_due(workspace: Workspace) -> bool:
     return branch is not None and branch == git.default_branch(workspace.root) and not workspace.is_dirty
 
 
-def record(workspace: Workspace, model: ScoredModel, predictions: Path, store: Store) -> str | None:
+def outdated(workspace: Workspace) -> str | None:
+    """Why this run's commit is no baseline any more, where GitHub says that a force push took it off the default branch; else None.
+
+    Raises:
+        InfrastructureError: GitHub refuses to say, or cannot be asked.
+    """
+    context = workspace.context
+    if not context.is_github or context.token is None or workspace.commit is None:
+        return None
+    from mlgate.forge.client import Forge
+
+    if Forge(context).is_on_default_branch(workspace.commit):
+        return None
+    return f"{context.default_branch} does not contain {workspace.commit[:12]} any more"
+
+
+def record(workspace: Workspace, model: ScoredModel, predictions: Path | None, store: Store) -> str | None:
     """Write the evaluation under its commit and under its inputs, with its predictions, in one step.
 
     Args:
         model: the candidate, as its evidence has it.
-        predictions: its normalised file, already verified.
+        predictions: its normalised file, already verified; None where it has none.
 
     Returns:
         Why it was not recorded, where that is no fault; None when it was.
@@ -43,17 +59,22 @@ def record(workspace: Workspace, model: ScoredModel, predictions: Path, store: S
     if workspace.commit is None:
         return "there is no commit to record it under"
     reference = model.predictions
+    inputs = lineage.inputs_sha256(workspace, workspace.commit)
+    if reference is None or predictions is None:
+        store.write(_records(workspace.commit, inputs, model), f"evaluation of {workspace.commit[:12]}")
+        return None
     if reference.size_bytes > MAX_PREDICTIONS_BYTES:
         return (
             f"its predictions are {reference.size_bytes / 1e6:,.0f} MB and the store takes {MAX_PREDICTIONS_BYTES / 1e6:,.0f} MB at most; "
             "later runs take them from DVC outputs or from this run's artifact"
         )
-    inputs = lineage.inputs_sha256(workspace, workspace.commit)
     stored = FileRef(path=f"predictions/{reference.sha256}.parquet", sha256=reference.sha256, size_bytes=reference.size_bytes)
-    record_ = model.model_copy(update={"commit": workspace.commit, "inputs_sha256": inputs, "predictions": stored})
-    content = (record_.model_dump_json(indent=1) + "\n").encode()
-    store.write(
-        {f"evaluations/{workspace.commit}.json": content, f"inputs/{inputs}.json": content, stored.path: predictions.read_bytes()},
-        f"evaluation of {workspace.commit[:12]}",
-    )
+    records = _records(workspace.commit, inputs, model.model_copy(update={"predictions": stored}))
+    store.write({**records, stored.path: predictions.read_bytes()}, f"evaluation of {workspace.commit[:12]}")
     return None
+
+
+def _records(commit: str, inputs: str, model: ScoredModel) -> dict[str, bytes]:
+    kept = model.model_copy(update={"commit": commit, "inputs_sha256": inputs})
+    content = (kept.model_dump_json(indent=1) + "\n").encode()
+    return {f"evaluations/{commit}.json": content, f"inputs/{inputs}.json": content}

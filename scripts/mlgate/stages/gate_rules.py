@@ -94,6 +94,31 @@ def sentence(row: Comparison, confidence: float) -> str:
             return change
 
 
+def brief(row: Comparison, confidence: float) -> str:
+    """`accuracy is worse by 2.4 pt (at least 1.6 pt, the margin is 1 pt)`: the answer alone, for the line above the table of numbers."""
+    scale = numbers.scale_of(row.metric, [row.candidate, row.baseline], row.low, row.high)
+    if row.difference is None or row.low is None or row.high is None:
+        return sentence(row, confidence)
+    amount, margin = scale.amount(row.difference), scale.margin(row.margin) if row.margin else None
+    gain_low, gain_high = (-row.high, -row.low) if row.better == "lower" else (row.low, row.high)
+    match row.verdict:
+        case "better":
+            return f"{row.metric} is better by {amount} (at least {scale.amount(gain_low)})"
+        case "no worse" if gain_low >= 0:
+            return f"{row.metric} is no worse"
+        case "no worse":
+            return f"{row.metric} is no worse (by {scale.amount(gain_low)} at most" + (f", the margin is {margin})" if margin else ")")
+        case "worse":
+            return f"{row.metric} is worse by {amount} (at least {scale.amount(gain_high)}" + (
+                f", the margin is {margin})" if margin else ")"
+            )
+        case "cannot tell":
+            settled = f"; about {row.more_examples:,} more examples would settle it" if row.more_examples else ""
+            return f"cannot tell whether {row.metric} is worse" + (f" by more than {margin}" if margin else "") + settled
+        case _:
+            return sentence(row, confidence)
+
+
 def _results(rule: RuleConfig, row: Comparison, value: float, rules: Config, has_baseline: bool) -> list[RuleResult]:
     results = []
     for limit, is_kept, words in (
@@ -129,7 +154,8 @@ def _headline(
     *,
     has_baseline: bool,
 ) -> str:
-    failed = [_why(result) for result in results if not result.is_passed]
+    by_name = {row.metric: row for row in rows}
+    failed = [_why(result, by_name[result.metric], rules) for result in results if not result.is_passed]
     if failed:
         more = f"; and {len(failed) - _MOST_REASONS} more" if len(failed) > _MOST_REASONS else ""
         return "; ".join(failed[:_MOST_REASONS]) + more
@@ -138,14 +164,14 @@ def _headline(
         return f"no rules: nothing is guarded{shown}"
     if not has_baseline:
         thresholds = [result for result in results if not result.is_warning]
-        kept = "; ".join(_why(result) for result in thresholds[:_MOST_REASONS])
+        kept = "; ".join(_why(result, by_name[result.metric], rules) for result in thresholds[:_MOST_REASONS])
         return f"first model: nothing to compare with{'; ' + kept if kept else ''}"
     if guarded:  # the worst first: it is what the verdict says
         ordered = sorted(guarded, key=lambda row: row.verdict != verdict)
-        return "; ".join(sentence(row, rules.gate.confidence) for row in ordered[:_MOST_REASONS])
-    return "; ".join(_why(result) for result in results[:_MOST_REASONS])
+        return "; ".join(brief(row, rules.gate.confidence) for row in ordered[:_MOST_REASONS])
+    return "; ".join(_why(result, by_name[result.metric], rules) for result in results[:_MOST_REASONS])
 
 
-def _why(result: RuleResult) -> str:
+def _why(result: RuleResult, row: Comparison, rules: Config) -> str:
     """A reason that names its metric: those of margins begin with it, those of thresholds with the number."""
-    return result.reason if result.reason.startswith(f"{result.metric} ") else f"{result.metric} {result.reason}"
+    return brief(row, rules.gate.confidence) if result.reason.startswith(f"{result.metric} ") else f"{result.metric} {result.reason}"

@@ -1,22 +1,33 @@
-"""init: proposes mlgate.yaml, a first contract and a workflow from what a repository holds. A person edits them; nothing runs."""
+"""init: proposes mlgate.yaml, a first contract and a workflow from what a repository holds. A person edits them; nothing runs.
+
+A ten-line workflow that is there says most of what a full set-up needs, and is grown into it.
+"""
 
 from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from pydantic import ValidationError
+
 import mlgate
 from mlgate import config as configuration
+from mlgate import environment, git, strict_yaml
 from mlgate import evidence as records
-from mlgate import git, strict_yaml
+from mlgate.config import CLASSIFICATION_METRICS, REGRESSION_METRICS, USUAL_METRICS, EvaluationConfig, Task
 from mlgate.errors import InputError
+from mlgate.stages import action_inputs, ten_line_workflow
+from mlgate.stages.ten_line_workflow import TenLines
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from mlgate.stages.proposed_margin import Visible
 
 TEMPLATES = Path(__file__).resolve().parents[3] / "templates"
 _TABLES = (".parquet", ".csv", ".jsonl", ".ndjson")
@@ -27,7 +38,6 @@ _ROLES = {
     "score": ("y_score", "score", "y_prob", "proba", "probability", "prob", "y_proba"),
 }
 _MAX_LISTED_VALUES = 20
-_MAX_CLASSES = 50
 
 
 @dataclass
@@ -35,16 +45,24 @@ class Findings:
     """What was found in the repository, and what could not be."""
 
     model: str
-    command: str = "python train.py"
+    command: str = field(default_factory=lambda: f"{_python()} train.py")
     prepare: str | None = None
     params: list[str] = field(default_factory=list)
-    predictions: str = "eval/predictions.csv"
+    predictions: str | None = "eval/predictions.csv"
+    """None where there are metric files alone."""
     metrics_files: list[str] = field(default_factory=list)
     train_data: str | None = None
-    task: str = "classification"
-    columns: dict[str, str] = field(default_factory=dict)
+    task: Task | None = None
+    """None where it is to be recognised."""
+    columns: dict[str, str | None] = field(default_factory=dict)
     slices: list[str] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
+    setup: str | None = None
+    """What installs the user's environment."""
+    rules: list[dict[str, Any]] = field(default_factory=list)
+    """Those the ten lines have."""
+    visible: Visible | None = None
+    """The loss this holdout can see."""
 
 
 def run(root: Path, config_path: str, *, is_forced: bool = False) -> list[str]:
@@ -64,14 +82,22 @@ def run(root: Path, config_path: str, *, is_forced: bool = False) -> list[str]:
     if not root.is_dir():
         raise InputError(f"working-directory: no folder '{root}'")
     top = git.require_repository(root)
-    found = survey(root)
+    ten_lines = ten_line_workflow.find(top, root)
+    found = survey(root, ten_lines)
     proposals = {root / config_path: render_config(found)}
     if found.train_data:
         proposals[root / _contract_path(found.train_data)] = render_contract(_read_table(root / found.train_data), found.train_data)
-    proposals[top / ".github/workflows/mlgate.yml"] = render_workflow(
-        root.relative_to(top.resolve()), config_path, git.default_branch(root) or "main"
+    workflow = top / ".github/workflows/mlgate.yml"
+    grown = None
+    if ten_lines is not None and ten_lines.is_alone and _is_committed(ten_lines.path):
+        workflow = grown = ten_lines.path
+        found.remarks.append(f"{_shown(grown, top)}: was the ten lines; Git has them")
+    elif ten_lines is not None:
+        found.remarks.append(f"{_shown(ten_lines.path, top)}: remove its mlgate step, the new workflow takes its place")
+    proposals[workflow] = render_workflow(
+        root.relative_to(top.resolve()), config_path, git.default_branch(root) or "main", found.setup if ten_lines else None
     )
-    existing = [path for path in proposals if path.exists()]
+    existing = [path for path in proposals if path.exists() and path != grown]
     if existing and not is_forced:
         raise InputError(f"{_shown(existing[0], root)}: exists already; remove it, or give --force to replace it. Nothing was written.")
     configuration.parse(proposals[root / config_path].encode(), config_path)  # what we propose must be what we accept
@@ -84,12 +110,30 @@ def run(root: Path, config_path: str, *, is_forced: bool = False) -> list[str]:
     ]
 
 
-def survey(root: Path) -> Findings:
-    """Look at dvc.yaml and at the files there are. Raises InputError."""
+def _python() -> str:
+    """What an interpreter is called here: many systems have no `python`; whoever sets one up on GitHub has `python3`, too."""
+    path = environment.user_environment()["PATH"]
+    return "python" if shutil.which("python", path=path) or not shutil.which("python3", path=path) else "python3"
+
+
+def _is_committed(path: Path) -> bool:
+    """Whether Git has the file as it is, so that nothing is lost where it is replaced."""
+    name = f":(literal){path.name}"
+    is_known = git.try_text(path.parent, "ls-files", "--error-unmatch", "--", name) is not None
+    return is_known and git.try_text(path.parent, "diff", "--quiet", "HEAD", "--", name) is not None
+
+
+def survey(root: Path, ten_lines: TenLines | None = None) -> Findings:
+    """Look at the ten lines, at dvc.yaml and at the files there are. Raises InputError."""
     found = Findings(model=re.sub(r"[^A-Za-z0-9._-]+", "-", root.name).strip(".-_") or "model")
+    if ten_lines is not None:
+        _take_over(ten_lines, root, found)
     dvc_yaml = root / "dvc.yaml"
     if dvc_yaml.exists():
         _survey_pipeline(strict_yaml.parse(dvc_yaml.read_bytes(), "dvc.yaml"), found)
+    elif ten_lines is not None and ten_lines.command:
+        found.command = ten_lines.command
+        found.remarks.append(f"{ten_lines.path.name}: '{ten_lines.command}' taken as the training command")
     elif (root / "train.py").exists():
         found.remarks.append("train.py: taken as the training command")
     else:
@@ -101,22 +145,59 @@ def survey(root: Path) -> Findings:
     if found.train_data and not (root / found.train_data).is_file():
         found.remarks.append(f"{found.train_data}: not here yet, so no contract was inferred; make it, then 'mlgate init --force'")
         found.train_data = None
-    predictions = root / found.predictions
-    if not predictions.is_file():
+    predictions = root / (found.predictions or "")
+    if not predictions.is_file() and ten_lines is None:
         nearby = [name for name in _tables_below(root, root) if "pred" in PurePosixPath(name).name.lower()]
         predictions = root / nearby[0] if nearby else predictions
         found.predictions = predictions.relative_to(root).as_posix()
-    if predictions.is_file():
-        _survey_predictions(_read_table(predictions), found)
+    if found.predictions is None:
+        found.remarks.append("evaluation.predictions: metric files alone certify nothing; have predictions written, and name them")
+    elif not predictions.is_file():
+        found.remarks.append(f"{found.predictions}: not here yet; columns and task are guesses" + _ONCE_THERE)
     else:
-        found.remarks.append(f"{found.predictions}: not here yet; columns and task are guesses")
+        _survey_predictions(_read_table(predictions), found, is_grown=ten_lines is not None)
+        _survey_margin(root, found)
     return found
+
+
+_ONCE_THERE = ", and so is the margin: make it, then 'mlgate init --force'"
+
+
+def _take_over(ten_lines: TenLines, root: Path, found: Findings) -> None:
+    """What the ten lines say. The model keeps its name, under which its baseline is."""
+    origin = git.without_credentials(git.try_text(root, "remote", "get-url", "origin") or "").removesuffix(".git")
+    name = action_inputs.model_name(root, {"GITHUB_REPOSITORY": origin.replace(":", "/")})
+    document = action_inputs.document_of(ten_lines.inputs, name)
+    evaluation = document["evaluation"]
+    found.model, found.setup = document["model"], ten_lines.setup
+    found.predictions, found.task = evaluation.get("predictions"), evaluation.get("task")
+    found.metrics_files = evaluation.get("metrics_files", [])
+    found.columns = dict(evaluation.get("columns", {}))
+    found.rules = document.get("gate", {}).get("rules", [])
+
+
+def _survey_margin(root: Path, found: Findings) -> None:
+    """The task as an evaluation sees it, and the loss that the holdout can see."""
+    from mlgate.stages import proposed_margin
+
+    columns = {role: found.columns.get(role) for role in ("id", "target", "prediction", "score") if role in found.columns}
+    if "target" not in columns or "prediction" not in columns:
+        return
+    try:
+        settings = {"task": found.task, "predictions": found.predictions, "columns": {"id": None, **columns}, "slices": found.slices}
+        seen = proposed_margin.look(root, EvaluationConfig.model_validate(settings))
+    except ValidationError:
+        return  # two roles in one column: said where the whole proposal is checked
+    except InputError as error:
+        found.remarks.append(f"no margin from it: {error}")
+        return
+    found.task, found.visible = seen.task, seen.visible
 
 
 def _survey_pipeline(document: Any, found: Findings) -> None:
     stages = document.get("stages") if isinstance(document, dict) else None
     if not isinstance(stages, dict):
-        raise InputError("dvc.yaml: expected stages")
+        raise InputError("dvc.yaml: expected `stages`, by name; correct the file first")
     found.command = "dvc repro"
     for name, stage in stages.items():
         if not isinstance(stage, dict):
@@ -157,22 +238,27 @@ def _read_table(path: Path) -> pd.DataFrame:
         raise InputError(f"{path.name}: cannot be read as a table: {str(error).splitlines()[0]}") from None
 
 
-def _survey_predictions(table: pd.DataFrame, found: Findings) -> None:
+def _survey_predictions(table: pd.DataFrame, found: Findings, *, is_grown: bool) -> None:
     names = {str(name).lower(): str(name) for name in table.columns}
     for role, usual in _ROLES.items():
+        if found.columns.get(role) is not None:
+            continue
         name = next((names[word] for word in usual if word in names), None)
-        if name:
+        if name and (role != "id" or _names_examples(table[name], is_grown=is_grown)):
             found.columns[role] = name
+        elif role == "id":
+            found.columns[role] = None
+            found.remarks.append(f"{found.predictions}: no column of ids, so row numbers, which do as long as the holdout stays as it is")
         elif role != "score":
             found.remarks.append(f"{found.predictions}: which column is the {role}? Write it under evaluation.columns")
-    prediction = found.columns.get("prediction")
-    if prediction:
-        values = table[prediction]
-        is_number = values.dtype.kind == "f" and bool((values.dropna() % 1 != 0).any())
-        found.task = "regression" if is_number or values.nunique() > _MAX_CLASSES else "classification"
-        found.remarks.append(f"{found.predictions}: {len(table):,} examples, taken as {found.task}")
+    found.remarks.append(f"{found.predictions}: {len(table):,} examples")
     others = [name for name in table.columns if str(name) not in found.columns.values()]
     found.slices = [str(name) for name in others if _is_short_list(table[name])]
+
+
+def _names_examples(column: pd.Series[Any], *, is_grown: bool) -> bool:
+    """Whether a column can be the ids. Where rows were only numbered before, in ascending order, so that they stay the same examples."""
+    return bool(column.is_unique and column.notna().all() and (column.is_monotonic_increasing or not is_grown))
 
 
 def _is_short_list(column: pd.Series[Any]) -> bool:
@@ -186,9 +272,10 @@ def _is_short_list(column: pd.Series[Any]) -> bool:
 
 def render_config(found: Findings) -> str:
     """mlgate.yaml as text."""
-    metrics = ["rmse", "mae", "r2"] if found.task == "regression" else ["accuracy", "f1_macro"]
-    if found.task == "classification" and "score" in found.columns:
+    metrics = list(USUAL_METRICS[found.task]) if found.task else []
+    if found.task == "classification" and found.columns.get("score"):
         metrics.append("log_loss")
+    metrics += [name for rule in found.rules if (name := rule.get("metric")) in CLASSIFICATION_METRICS + REGRESSION_METRICS]
     lines = [
         f"# yaml-language-server: $schema=https://raw.githubusercontent.com/mlgate/mlgate/v{mlgate.__version__}/scripts/mlgate/schemas/mlgate.schema.json",
         f"model: {_quoted(found.model)}",
@@ -203,18 +290,42 @@ def render_config(found: Findings) -> str:
     lines += ["data:", *data] if data else []
     lines += ["train:", f"  command: {found.command}", "  timeout: 2h"]
     lines += [f"  params: {_listed(found.params)}"] if found.params else []
-    lines += ["evaluation:", f"  task: {found.task}", f"  predictions: {_quoted(found.predictions)}"]
+    lines.append("evaluation:")
+    lines += [f"  task: {found.task}"] if found.task else []
+    lines += [f"  predictions: {_quoted(found.predictions)}"] if found.predictions else []
     if found.columns:
-        lines.append(f"  columns: {{{', '.join(f'{role}: {_quoted(name)}' for role, name in found.columns.items())}}}")
-    lines.append(f"  metrics: [{', '.join(metrics)}]")
+        named = (f"{role}: {'null' if name is None else _quoted(name)}" for role, name in found.columns.items())
+        lines.append(f"  columns: {{{', '.join(named)}}}")
+    lines += [f"  metrics: [{', '.join(dict.fromkeys(metrics))}]"] if found.task else []
     lines += [f"  metrics_files: {_listed(found.metrics_files)}"] if found.metrics_files else []
     lines += [f"  slices: {_listed(found.slices)}"] if found.slices else []
-    lines += ["gate:", "  rules:"]
-    if found.task == "classification":
-        lines.append("    - {metric: accuracy, margin: 0.01} # not worse than the baseline by more than one point")
-    else:
-        lines.append("    - {metric: r2, margin: 0.02} # not worse than the baseline by more than this")
+    rules = [*_margin_lines(found), *(_rule_line(rule) for rule in found.rules if "margin" not in rule)]
+    lines += ["gate:", "  rules:", *rules] if rules else []
     return "\n".join(lines) + "\n"
+
+
+def _margin_lines(found: Findings) -> list[str]:
+    """The margin of the main metric: theirs where they have one, else what the holdout can see; and on what the number rests."""
+    if found.predictions is None:
+        return []
+    visible = found.visible
+    theirs = next((rule["margin"] for rule in found.rules if "margin" in rule), None)
+    metric = f"metric: {visible.metric}, " if visible else ""
+    if visible is None:
+        why = "a guess" if theirs is None else "as in the ten lines"
+        return [f"    - {{{metric}margin: {0.01 if theirs is None else theirs:g}}} # not worse than the baseline by more than this: {why}"]
+    said = [f"    # {visible.sentence}", f"    # {visible.because}."]
+    if theirs is None:
+        return [*said, f"    - {{{metric}margin: {visible.loss:g}}} # not worse than the baseline by more than this"]
+    if 0 < theirs < visible.loss:
+        said.append(f"    # {theirs:g} needs about {visible.needed(theirs):,}; with fewer the verdict is often `cannot tell`.")
+        said.append(f"    # So either more examples, or margin: {visible.loss:g}.")
+    return [*said, f"    - {{{metric}margin: {theirs:g}}}"]
+
+
+def _rule_line(rule: dict[str, Any]) -> str:
+    limits = ", ".join(f"{key}: {rule[key]:g}" for key in ("min", "max") if key in rule)
+    return f"    - {{metric: {_quoted(rule['metric'])}, {limits}}}"
 
 
 def render_contract(table: pd.DataFrame, data: str) -> str:
@@ -244,9 +355,11 @@ def _dtype(column: pd.Series[Any]) -> str:
     return "str" if column.dtype.kind in "OTU" or str(column.dtype) in ("str", "string") else str(column.dtype)
 
 
-def render_workflow(working_directory: Path, config_path: str, default_branch: str) -> str:
-    """The workflow to copy, with this model's folder filled in."""
+def render_workflow(working_directory: Path, config_path: str, default_branch: str, setup: str | None = None) -> str:
+    """The workflow to copy, with this model's folder, and what prepares its environment, filled in."""
     text = (TEMPLATES / "workflows/pull-request.yml").read_text()
+    if setup:
+        text = text.replace("setup-command: pip install -r requirements.txt", f"setup-command: {_quoted(setup)}")
     if default_branch != "main":
         text = text.replace("branches: [main] # your default branch", f"branches: [{_quoted(default_branch)}]")
     folder = working_directory.as_posix()

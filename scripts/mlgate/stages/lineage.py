@@ -1,18 +1,21 @@
 """What a run is compared with, and what it came from: the baseline commit, the fingerprint of a commit's inputs, the rules that
-decide. Used by evaluate and gate; asks Git only, never the network."""
+decide. Used by evaluate and gate; asks Git only, and the network only where a shallow checkout lacks the history."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from mlgate import git
 from mlgate.config import Config
+from mlgate.context import RunContext
 from mlgate.errors import InputError
+from mlgate.stages import history, inputs
 from mlgate.stages.revision import Revision
 from mlgate.workspace import Workspace
 
@@ -31,9 +34,22 @@ def baseline_commit(workspace: Workspace) -> BaselineCommit:
     """Find the commit to compare with; needs the history that `fetch-depth: 0` brings.
 
     Raises:
-        InputError: this clone lacks the commit or the history that leads to it.
+        InputError: this clone lacks the commit or the history that leads to it, and origin does not give them.
     """
-    root, context, head = workspace.root, workspace.context, workspace.commit
+    return baseline_of(workspace.root, workspace.context, workspace.commit, lambda: workspace.is_dirty)
+
+
+def baseline_of(root: Path, context: RunContext, head: str | None, is_dirty: Callable[[], bool]) -> BaselineCommit:
+    """`baseline_commit` of a checkout, whatever models it holds. Raises as that does."""
+    try:
+        return _baseline(root, context, head, is_dirty)
+    except TooShallowError:
+        if not history.deepen(root, context):
+            raise
+        return _baseline(root, context, head, is_dirty)
+
+
+def _baseline(root: Path, context: RunContext, head: str | None, is_dirty: Callable[[], bool]) -> BaselineCommit:
     if head is None:
         return BaselineCommit(None, "not a Git repository" if git.toplevel(root) is None else "no commit yet")
     default = context.default_branch or git.default_branch(root)
@@ -49,17 +65,18 @@ def baseline_commit(workspace: Workspace) -> BaselineCommit:
     if context.event == "push" and default and context.ref == f"refs/heads/{default}":
         return _first_parent(root, head)
     if not context.is_github and default and git.current_branch(root) == default:
-        return BaselineCommit(head, "HEAD, beside uncommitted changes") if workspace.is_dirty else _first_parent(root, head)
+        return BaselineCommit(head, "HEAD, beside uncommitted changes") if is_dirty() else _first_parent(root, head)
     return _merge_base(root, head, context.base_ref or default, context.base_sha)
 
 
 def inputs_sha256(workspace: Workspace, commit: str) -> str:
     """Fingerprint of code, data and parameters at a commit: equal fingerprints promise equal evaluations.
 
-    It covers every file of the repository's tree, also outside the working directory (shared code lies there), so all data that
-    Git or DVC tracks: the `.dvc` files and dvc.lock are in the tree. dvc.lock alone would not do: a commit that changes code without
-    a new lock has the lock of other code. Left out is only what cannot reach a model: readmes and other project papers by their
-    well-known names, settings of editors, and those sections of mlgate.yaml that judge or publish.
+    It covers every file of the repository's tree that is an input of this model (`stages.inputs`), also outside the working directory
+    (shared code lies there), so all data that Git or DVC tracks: the `.dvc` files and dvc.lock are in the tree. dvc.lock alone would not
+    do: a commit that changes code without a new lock has the lock of other code. Left out is only what cannot reach the model: other
+    models' own folders, readmes and other project papers by their well-known names, settings of editors, and those sections of
+    mlgate.yaml that judge or publish.
 
     Raises:
         InputError: this clone lacks the commit.
@@ -67,19 +84,25 @@ def inputs_sha256(workspace: Workspace, commit: str) -> str:
     root = workspace.root
     if git.commit(root, commit) is None:
         raise _too_shallow(commit, "the commit to fingerprint")
-    prefix = git.try_text(root, "rev-parse", "--show-prefix") or ""
-    config_path = f"{prefix}{workspace.config_path}"
-    config = Revision(root, commit).config(workspace.config_path)
-    digest = hashlib.sha256(f"mlgate inputs 1\0{config_path}\0".encode())
-    for entry in git.run(root, "ls-tree", "-r", "-z", "--full-tree", commit).split(b"\0"):
-        described, _, raw_path = entry.partition(b"\t")
-        path = raw_path.decode("utf-8", "surrogateescape")
-        if not entry or _cannot_matter(path, prefix):
+    return fingerprint(inputs.Tree.at(git.require_repository(root), commit), f"{_prefix(root)}{workspace.config_path}")
+
+
+def fingerprint(tree: inputs.Tree, config_path: str) -> str:
+    """`inputs_sha256` of the model whose configuration lies at `config_path`, relative to the repository's top, at a commit's tree."""
+    scope = inputs.scope(tree, config_path)
+    config = inputs.config_at(tree, config_path)
+    digest = hashlib.sha256(f"mlgate inputs 1\0{config_path}\0".encode("utf-8", "surrogateescape"))
+    for path, entry in tree.entries.items():
+        if scope.reason(path) is None:
             continue
-        if path == config_path and config is not None:
-            described = _what_is_evaluated(config)
-        digest.update(described + b"\t" + raw_path + b"\0")
+        described = _what_is_evaluated(config) if path == config_path and config is not None else entry.encode()
+        digest.update(described + b"\t" + path.encode("utf-8", "surrogateescape") + b"\0")
     return digest.hexdigest()
+
+
+def _prefix(root: Path) -> str:
+    """Where the working directory lies in the repository, with a slash at the end; empty for its top."""
+    return git.run(root, "rev-parse", "--show-prefix").decode("utf-8", "surrogateescape").removesuffix("\n")
 
 
 def rules_of(workspace: Workspace, baseline_commit: str | None) -> tuple[Config, Literal["baseline", "candidate"]]:
@@ -136,40 +159,20 @@ def _nearest(root: Path, ancestors: list[str]) -> str:
     return nearest
 
 
-def _too_shallow(commit: str, what: str) -> InputError:
+class TooShallowError(InputError):
+    """The history that this clone has does not reach far enough."""
+
+
+def _too_shallow(commit: str, what: str) -> TooShallowError:
     shown = commit[:12] if re.fullmatch(r"[0-9a-f]{40,64}", commit) else commit
-    return InputError(f"Git history: this clone lacks {shown} ({what}); check out with `fetch-depth: 0`")
-
-
-_PAPERS = re.compile(
-    r"(readme|changelog|contributing|code_of_conduct|security|license|licence|copying|notice|authors|maintainers|citation)"
-    r"(\.(md|markdown|rst|txt|cff))?",
-    re.IGNORECASE,
-)
-_SETTINGS = frozenset({".gitignore", ".editorconfig", ".pre-commit-config.yaml", ".git-blame-ignore-revs"})
-# Of .github/ the workflows stay in: they choose the interpreter and prepare the environment.
-_FOLDERS = (
-    ".vscode/",
-    ".idea/",
-    ".github/issue_template/",
-    ".github/pull_request_template",
-    ".github/codeowners",
-    ".github/dependabot.yml",
-)
-
-
-def _cannot_matter(path: str, prefix: str) -> bool:
-    """Papers count as such at the top of the repository or of the working directory only: deeper down a text file may be data."""
-    folder, _, name = path.rpartition("/")
-    is_paper = folder in ("", prefix.rstrip("/")) and _PAPERS.fullmatch(name) is not None
-    return is_paper or name in _SETTINGS or path.lower().startswith(_FOLDERS)
+    return TooShallowError(f"Git history: this clone lacks {shown} ({what}); check out with `fetch-depth: 0`")
 
 
 def _what_is_evaluated(config: Config) -> bytes:
     """The sections of mlgate.yaml that reach the model or its metrics."""
     chosen = {
         "prepare": config.data.prepare,
-        "train": config.train.model_dump(mode="json", exclude={"timeout"}),
-        "evaluation": config.evaluation.model_dump(mode="json"),
+        "train": config.train.model_dump(mode="json", exclude={"timeout"}) if config.train else None,
+        "evaluation": config.evaluation.model_dump(mode="json", exclude={"predict", "holdout", "model_files"}),
     }
     return json.dumps(chosen, sort_keys=True).encode()

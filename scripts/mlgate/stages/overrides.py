@@ -17,6 +17,6 @@ def apply(workspace: Workspace) -> list[params.Override]:
     text = os.environ.get("MLGATE_PARAMS", "")
     if not text.strip():
         return []
-    asked = params.overrides(text, workspace.root, workspace.config.train.params)
+    asked = params.overrides(text, workspace.root, workspace.config.params)
     params.apply(asked, workspace.root)
     return asked

@@ -7,8 +7,10 @@ from pathlib import Path
 
 from mlgate.config import Config
 from mlgate.data import cache, pull
+from mlgate.errors import InfrastructureError
 from mlgate.evidence import Annotation, PulledTarget, PullFindings
 from mlgate.render import numbers
+from mlgate.stages import without_secrets
 from mlgate.workspace import StageResult, Workspace
 
 _KIND_OF_BASELINE = frozenset({"base", "champion"})
@@ -24,7 +26,11 @@ def run(workspace: Workspace) -> StageResult:
     cache.share(os.environ)
     config = workspace.config
     with workspace.console.progress("pull-data") as progress:
-        pulled = pull.fetch(workspace.root, named_data(config), options(config), progress.say)
+        try:
+            pulled = pull.fetch(workspace.root, named_data(config), options(config), progress.say)
+        except pull.UnreachableError as error:
+            advice = without_secrets.advice(workspace.root, workspace.context)
+            raise InfrastructureError(f"{error}; {advice}" if advice else str(error)) from None
     return StageResult(
         status="passed",
         summary=". ".join([_summary(pulled.findings), *pulled.notes]),
@@ -60,15 +66,18 @@ def _summary(findings: PullFindings) -> str:
         return "no data to pull"
     total = sum(target.data.files for target in findings.targets)
     size = numbers.size(sum(target.data.size_bytes for target in findings.targets))
-    from_remote = sum(target.files_from_remote for target in findings.targets)
+    from_remote = sum(target.files_from_remote for target in findings.targets if target.source is None)
+    from_source = sum(target.files_from_remote for target in findings.targets if target.source is not None)
     from_cache = sum(target.files_from_cache for target in findings.targets)
     origins = []
     if from_remote:
         origins.append(f"{from_remote:,} from remote '{findings.remote}'")
+    if from_source:
+        origins.append(f"{from_source:,} from where it was imported")
     if from_cache:
         origins.append(f"{from_cache:,} from DVC's cache")
-    if total - from_remote - from_cache:
-        origins.append(f"{total - from_remote - from_cache:,} here already")
+    if total - from_remote - from_source - from_cache:
+        origins.append(f"{total - from_remote - from_source - from_cache:,} here already")
     return (
         f"{_names(findings.targets)}: {total:,} {'file' if total == 1 else 'files'}, {size}, each one's hash verified; {', '.join(origins)}"
     )

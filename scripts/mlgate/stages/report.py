@@ -5,22 +5,26 @@ Its own exit code says whether the report was written and published, not what it
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from mlgate import evidence as records
 from mlgate import git
-from mlgate.errors import InfrastructureError, InputError, MlgateError
-from mlgate.evidence import STAGES, Evidence, FileRef, ReportFindings
+from mlgate.errors import InfrastructureError, InputError, MlgateError, RefusedError
+from mlgate.evidence import STAGES, Evidence, FileRef, GateFindings, Notification, ReportFindings
 from mlgate.render import html, markdown, terminal
 from mlgate.render import view as views
-from mlgate.render.document import ReportView
-from mlgate.stages import drawing
+from mlgate.render.document import Figure, ReportView
+from mlgate.stages import drawing, telling
 from mlgate.workspace import StageResult, Workspace
+
+if TYPE_CHECKING:
+    from mlgate.forge.client import PublishedComment
 
 
 def run(workspace: Workspace) -> StageResult:
@@ -32,11 +36,18 @@ def run(workspace: Workspace) -> StageResult:
     evidences, refused = _evidence(workspace)
     view = _view(workspace, evidences, refused)
     workspace.prepare_state()
-    with drawing.draw(view.figures, workspace.state) as pictures:
+    shows_pictures = _shows_pictures(workspace)
+    with drawing.draw(view.figures, workspace.state, has_png=shows_pictures) as pictures:
+        view, remarks = _with_pictures(workspace, view, pictures) if shows_pictures else (view, [])
         _write(workspace.state / "report.md", markdown.full(view))
         _write(workspace.state / "report.json", _document(view))
-        _add_job_summary(view, os.environ)
         published = _publish(workspace, view)
+        published.said += remarks
+        if published.outdated:
+            view = _with_remark(view, published.outdated)
+            _write(workspace.state / "report.md", markdown.full(view))
+        _add_job_summary(view, os.environ)
+        _tell(workspace, view, evidences, published)
         _write(workspace.state / "report.html", html.page(view, pictures.result()))
     return _result(workspace, view, published, _incomplete(evidences, refused))
 
@@ -44,6 +55,9 @@ def run(workspace: Workspace) -> StageResult:
 def terminal_answer(workspace: Workspace) -> str:
     """The answer for a terminal, from the evidence as it lies there, and where the HTML is."""
     view = _view(workspace, *_evidence(workspace))
+    report = workspace.evidence("report")
+    if report is not None and isinstance(report.findings, ReportFindings) and report.findings.outdated:
+        view = _with_remark(view, report.findings.outdated)
     page = workspace.state / "report.html"
     return terminal.summary(view, str(page) if page.exists() else None)
 
@@ -77,6 +91,11 @@ def _view(workspace: Workspace, evidences: Mapping[str, Evidence[Any]], refused:
         directory=directory,
         config_path=workspace.config_path,
     )
+
+
+def _with_remark(view: ReportView, outdated: str) -> ReportView:
+    """The report of a run whose verdict does not stand, which says so first."""
+    return replace(view, notes=((f"Outdated: {outdated}. The comment in the pull request was left as it is.",), *view.notes))
 
 
 def _incomplete(evidences: Mapping[str, Evidence[Any]], refused: Mapping[str, str]) -> str | None:
@@ -118,6 +137,31 @@ def _add_job_summary(view: ReportView, environ: Mapping[str, str]) -> None:
         raise InfrastructureError(f"GITHUB_STEP_SUMMARY: the job summary cannot be written: {error.strerror}") from None
 
 
+# --- pictures --------------------------------------------------------------------------------------------------------
+
+
+def _shows_pictures(workspace: Workspace) -> bool:
+    context, settings = workspace.context, workspace.config.report
+    is_commenting = context.is_github and settings.comment and context.pull_request is not None and context.head_sha is not None
+    return settings.plots == "branch" and is_commenting and not context.is_fork
+
+
+def _with_pictures(workspace: Workspace, view: ReportView, pictures: drawing.Pictures) -> tuple[ReportView, list[str]]:
+    """The report with its pictures pushed to the assets branch; as characters, and a remark, where that cannot be done."""
+    from mlgate.stages import assets
+
+    shown = {block.key for section in view.sections for block in section.blocks if isinstance(block, Figure)}
+    contents = {key: content for key, content in pictures.pngs().items() if key in shown}
+    names = {key: f"{view.model}-{key}-{hashlib.sha256(content).hexdigest()[:10]}.png" for key, content in contents.items()}
+    if not names:
+        return view, []
+    try:
+        urls = assets.publish({names[key]: content for key, content in contents.items()}, workspace.root, workspace.context)
+    except MlgateError as error:
+        return view, [f"pictures shown as text: {error}"]
+    return replace(view, picture_urls={key: urls[name] for key, name in names.items()}), []
+
+
 # --- publishing ------------------------------------------------------------------------------------------------------
 
 
@@ -126,8 +170,10 @@ class _Published:
     comment_url: str | None = None
     comment_action: Literal["created", "updated", "kept", "none"] = "none"
     status_set: bool = False
+    outdated: str | None = None
     said: list[str] = field(default_factory=list)
     errors: list[MlgateError] = field(default_factory=list)
+    notified: list[Notification] = field(default_factory=list)
 
 
 def _publish(workspace: Workspace, view: ReportView) -> _Published:
@@ -139,7 +185,7 @@ def _publish(workspace: Workspace, view: ReportView) -> _Published:
     if not (wants_comment or wants_status):
         return published
     if context.is_fork:
-        published.said.append("not posted: the pull request comes from a fork, whose token may only read; the job summary has the report")
+        published.said.append("not posted: a run of a fork or of Dependabot has a token that may only read; the job summary has the report")
         return published
     try:
         from mlgate.forge.client import Forge
@@ -152,24 +198,42 @@ def _publish(workspace: Workspace, view: ReportView) -> _Published:
         try:
             with workspace.console.progress("publishing the comment"):
                 comment = forge.publish_comment(context.pull_request, workspace.config.model, markdown.comment(view))
-            published.comment_url, published.comment_action = comment.url, comment.action
-            published.said.append(_comment_words(comment.action, comment.url))
+            published.comment_url, published.comment_action, published.outdated = comment.url, comment.action, comment.outdated
+            published.said.append(_comment_words(comment))
+            # A status belongs to its commit: that of an outdated commit harms nobody, that of an older run would replace a newer verdict.
+            wants_status = wants_status and (comment.action != "kept" or comment.is_commit_outdated)
         except MlgateError as error:
             published.errors.append(error)
     if wants_status and context.head_sha is not None:
-        name = f"mlgate/{workspace.config.model}"
+        name = context.status_name(workspace.config.model)
         try:
             state = _state(view)
-            forge.set_status(context.head_sha, state, name, _description(view), published.comment_url or context.run_url)
+            url = context.run_url if published.outdated else published.comment_url or context.run_url
+            forge.set_status(context.head_sha, state, name, _description(view), url)
             published.status_set = True
             published.said.append(f"status {name}: {state}")
+        except RefusedError as error:
+            # Nobody asked for it by name, and the job's own result says the same: ten lines have no `statuses: write`.
+            is_asked_for = "status" in settings.model_fields_set or published.errors
+            (published.errors.append(error) if is_asked_for else published.said.append(f"status {name} not set: {error}"))
         except MlgateError as error:
             published.errors.append(error)
     return published
 
 
-def _comment_words(action: str, url: str) -> str:
-    return f"comment left as a newer run wrote it: {url}" if action == "kept" else f"comment {action}: {url}"
+def _tell(workspace: Workspace, view: ReportView, evidences: Mapping[str, Evidence[Any]], published: _Published) -> None:
+    """Whoever is to be told that the gate closed; that nobody could be reached is a remark."""
+    if published.outdated:
+        return
+    found = evidences["gate"].findings if "gate" in evidences else None
+    published.notified += telling.tell(workspace, view, found if isinstance(found, GateFindings) else None)
+    published.said += [telling.words(notification) for notification in published.notified]
+
+
+def _comment_words(comment: PublishedComment) -> str:
+    if comment.outdated is None:
+        return f"comment {comment.action}: {comment.url}"
+    return f"outdated: {comment.outdated}; " + (f"comment left as it is: {comment.url}" if comment.url else "no comment made")
 
 
 def _state(view: ReportView) -> Literal["success", "failure", "error"]:
@@ -187,7 +251,12 @@ def _result(workspace: Workspace, view: ReportView, published: _Published, incom
         records.file_ref(workspace.state / name, workspace.state) for name in ("report.md", "report.html", "report.json")
     ]
     findings = ReportFindings(
-        comment_url=published.comment_url, comment_action=published.comment_action, status_set=published.status_set, files=files
+        comment_url=published.comment_url,
+        comment_action=published.comment_action,
+        status_set=published.status_set,
+        outdated=published.outdated,
+        files=files,
+        notified=published.notified,
     )
     folder = workspace.state.relative_to(workspace.root).as_posix()
     said = [f"report written to {folder}/report.html; it says: {view.answer.statement}", *published.said]

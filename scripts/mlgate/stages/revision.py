@@ -20,9 +20,9 @@ class Revision:
     """None: the working tree as it lies on the disk."""
 
     def read(self, path: str) -> bytes | None:
-        """Content of a file, `path` relative to the working directory; None where there is none."""
+        """Content of a file, or of what a link leads to, `path` relative to the working directory; None where there is none."""
         if self.commit is not None:
-            return git.file_at(self.root, self.commit, path)
+            return git.file_behind(self.root, self.commit, path)
         try:
             return (self.root / path).read_bytes()
         except OSError:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from mlgate.console import plain
-from mlgate.stages import dispatch, overrides, secret_env
+from mlgate.stages import checkout, dispatch, overrides, secret_env
 from mlgate.workspace import Workspace
 
 
@@ -21,6 +21,7 @@ def run(workspace: Workspace, environ: Mapping[str, str]) -> list[str]:
     """
     lines = []
     workspace.empty_state()
+    lines += [f"! {plain(remark)}" for remark in checkout.remarks(workspace)]
     if (text := environ.get("MLGATE_SECRET_ENV")) and (github_env := environ.get("GITHUB_ENV")):
         variables = secret_env.parse(text)
         lines += secret_env.masks(variables)

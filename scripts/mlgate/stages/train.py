@@ -8,6 +8,7 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from mlgate.config import TrainConfig
 from mlgate.console import plain
 from mlgate.data import dvc_log
 from mlgate.data.tracking import dvc_root
@@ -31,16 +32,19 @@ def run(workspace: Workspace) -> StageResult:
         InputError: nothing was validated, the data is not what was, or a parameter or MLflow's place is wrong (exit 2).
         InfrastructureError: data or MLflow cannot be reached, or we were interrupted (exit 3).
     """
+    if workspace.config.train is None:
+        summary = f"nothing to train: {workspace.config_path} has no `train`, predictions are taken as they are"
+        return StageResult(status="skipped", summary=summary)
     validated = training_data.validated(workspace)
     place = tracking.resolve(workspace.config.mlflow.tracking_uri, os.environ, workspace.root)
     tracking.check(place, os.environ)
     asked = overrides.apply(workspace)
-    inputs = _Inputs(validated, params.read(workspace.root, workspace.config.train.params), asked)
+    inputs = _Inputs(validated, params.read(workspace.root, workspace.config.params), asked)
     recorder = runs.Recorder(workspace.root)
     try:
         remarks = _make_ready(workspace, validated)
-        started = _start(workspace, recorder, place, inputs)
-        training = _train(workspace, validated)
+        started = _start(workspace, recorder, place, inputs, workspace.config.train.command)
+        training = _train(workspace, workspace.config.train, validated)
         recorded, problem = _finish(workspace, started, training)
     except BaseException:
         recorder.close()  # marks an open run as killed
@@ -87,10 +91,10 @@ def _make_ready(workspace: Workspace, validated: list[DataRef]) -> list[str]:
     return remarks
 
 
-def _train(workspace: Workspace, validated: list[DataRef]) -> _Training:
+def _train(workspace: Workspace, settings: TrainConfig, validated: list[DataRef]) -> _Training:
     """Run the command, and keep what came of it."""
-    timeout_s = workspace.config.train.timeout
-    command = commands.run(workspace, workspace.config.train.command, _LOG, timeout_s)
+    timeout_s = settings.timeout
+    command = commands.run(workspace, settings.command, _LOG, timeout_s)
     lock = workspace.root / "dvc.lock"
     training = _Training(
         run=command,
@@ -127,7 +131,9 @@ def _why(log: dvc_log.Captured, problem: str) -> str:
     return reason.text if reason else problem
 
 
-def _start(workspace: Workspace, recorder: runs.Recorder, place: tracking.Tracking, inputs: _Inputs) -> runs.StartedRun:
+def _start(
+    workspace: Workspace, recorder: runs.Recorder, place: tracking.Tracking, inputs: _Inputs, command: str
+) -> runs.StartedRun:
     """Have MLflow show the run while it goes on; nothing waits for it."""
     context, commit = workspace.context, workspace.commit
     tags = {
@@ -138,7 +144,7 @@ def _start(workspace: Workspace, recorder: runs.Recorder, place: tracking.Tracki
         "mlgate.pull_request": context.pull_request,
         "mlgate.overrides": ", ".join(override.key for override in inputs.overrides),
         "mlflow.source.git.commit": commit,
-        "mlflow.source.name": workspace.config.train.command,
+        "mlflow.source.name": command,
     }
     tags |= {f"data.{reference.path}": reference.hash for reference in inputs.data[:_MAX_DATA_TAGS]}
     return runs.start(
@@ -156,7 +162,7 @@ def _finish(workspace: Workspace, started: runs.StartedRun, training: _Training)
     root = workspace.root
     files = [(workspace.evidence_path(stage), "evidence") for stage in _EARLIER]
     files += [(workspace.files / _LOG, "train"), (root / "dvc.lock", "train"), (root / workspace.config_path, "train")]
-    files += [(root / path, "params") for path in workspace.config.train.params]
+    files += [(root / path, "params") for path in workspace.config.params]
     tags = {
         "dvc.lock.sha256": training.lock_sha256,
         "mlgate.is_reused": str(training.is_reused).lower(),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from mlgate.data import cache, pull
+from mlgate.data import cache, checkout, pull
 from mlgate.data.identity import differing
 from mlgate.errors import InputError
 from mlgate.evidence import DataRef, ValidationFindings
@@ -39,6 +39,7 @@ def fetch(workspace: Workspace, references: list[DataRef]) -> None:
         InfrastructureError: it cannot be pulled; the message names what is missing.
     """
     cache.share(os.environ)
+    checkout.refuse_pointers(workspace.root, [reference.path for reference in references])
     pulled = workspace.evidence("pull-data")
     wanted = [*references, *(pulled.subject.data if pulled else [])]
     if pulled is not None and all((workspace.root / reference.path).exists() for reference in wanted):

@@ -9,10 +9,10 @@ from pathlib import Path
 from mlgate.config import user_code
 from mlgate.contracts import contract, wording
 from mlgate.contracts.contract import Checked
-from mlgate.data import cache
+from mlgate.data import cache, checkout
 from mlgate.data.identity import identify
 from mlgate.evidence import Annotation, CommandRun, ContractFindings, DataRef, ValidationFindings
-from mlgate.stages import commands
+from mlgate.stages import baseline_contracts, commands
 from mlgate.stages.pull_data import named_data
 from mlgate.workspace import StageResult, Workspace
 
@@ -30,16 +30,24 @@ def run(workspace: Workspace) -> StageResult:
     if prepare is not None and prepare.exit_code != 0:
         return _not_prepared(prepare)
     checked = []
+    checkout.refuse_pointers(workspace.root, [each.data for each in workspace.config.data.contracts])
     for each in workspace.config.data.contracts:
         with workspace.console.progress(f"validate-data: {each.data}"):
             checked.append(contract.check(workspace.root, each.data, each.schema_, is_showing_values=workspace.config.report.examples))
+    earlier = baseline_contracts.check(workspace)
     with workspace.console.progress("validate-data: hashing"):
         validated = _validated(workspace)
-    findings = ValidationFindings(prepare=prepare, contracts=[each.findings for each in checked], validated=validated)
+    findings = ValidationFindings(
+        prepare=prepare,
+        contracts=[each.findings for each in checked],
+        validated=validated,
+        baseline_contracts=earlier.findings,
+        baseline_note="; ".join(earlier.notes),
+    )
     broken = [each for each in findings.contracts if not each.is_passed]
     return StageResult(
         status="failed" if broken else "passed",
-        summary=_summary(findings.contracts, broken, validated),
+        summary="\n".join([_summary(findings.contracts, broken, validated), *_about_baseline(findings)]),
         findings=findings,
         data=validated,
         files=[prepare.log] if prepare is not None and prepare.log is not None else [],
@@ -76,6 +84,13 @@ def _summary(contracts: list[ContractFindings], broken: list[ContractFindings], 
     if not contracts:
         return f"no contracts in data.contracts, nothing was checked; {len(validated)} data recorded as they are"
     return ". ".join(wording.summary(each) for each in contracts)
+
+
+def _about_baseline(findings: ValidationFindings) -> list[str]:
+    """What the contracts say that this change replaces."""
+    broken = [wording.summary(each) for each in findings.baseline_contracts if not each.is_passed]
+    said = [f"by the contract of the baseline, which this change replaces, {text}; the gate decides on that" for text in broken]
+    return [*said, *([f"not checked: {findings.baseline_note}"] if findings.baseline_note else [])]
 
 
 def _annotations(checked: Checked, root: Path) -> list[Annotation]:

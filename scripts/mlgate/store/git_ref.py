@@ -27,7 +27,7 @@ from urllib.parse import urlsplit
 
 from mlgate import git
 from mlgate.context import RunContext
-from mlgate.errors import InfrastructureError, InputError
+from mlgate.errors import InfrastructureError, InputError, RefusedError
 from mlgate.store.names import checked, is_record_name
 
 MAX_RECORD_BYTES = 100_000_000
@@ -59,10 +59,17 @@ _SIGNS = (
             re.IGNORECASE,
         ),
     ),
-    (_Trouble.OVERTAKEN, re.compile(r"\[rejected\]|cannot lock ref|failed to update ref|reference already exists|incorrect old value")),
+    (
+        _Trouble.OVERTAKEN,
+        re.compile(
+            r"\[rejected\]|cannot lock ref|failed to update ref|reference already exists|incorrect old value|shallow update not allowed"
+        ),
+    ),
     (_Trouble.REFUSED, re.compile(r"\[remote rejected\]|remote unpack failed")),
     (_Trouble.NOT_THERE, re.compile(r"repository .*not found|does not appear to be a git repository|\b404\b", re.IGNORECASE)),
 )
+_PLAIN_FILES = frozenset({"100644", "100755"})
+_WHO_WRITES = "find out who wrote there but mlgate, then run it again"
 _SETTINGS = {
     "core.hooksPath": os.devnull,
     "gc.auto": "0",
@@ -146,7 +153,10 @@ class GitRefStore:
         entry = self._fetched().get(checked(name))
         if entry is None:
             return None
-        return self._over_network("read", "cat-file", "blob", entry.split()[1])
+        mode, oid = entry.split()
+        if mode not in _PLAIN_FILES:
+            raise InfrastructureError(f"store: {self.description}: record '{name}' was damaged, it is no plain file; {_WHO_WRITES}")
+        return self._over_network("read", "cat-file", "blob", oid)
 
     def names(self, prefix: str = "") -> list[str]:
         """Names of all records that begin with `prefix`, sorted. Raises InfrastructureError."""
@@ -157,7 +167,8 @@ class GitRefStore:
 
         Raises:
             InputError: a name no record can have, or a record that GitHub would refuse for its size.
-            InfrastructureError: the remote cannot be reached or refuses the push, or others were faster for too long.
+            InfrastructureError: the remote cannot be reached or refuses the push, others were faster for too long, or somebody rewrote
+                the ref since this process read it.
         """
         for name, content in records.items():
             if len(content) > MAX_RECORD_BYTES:
@@ -194,11 +205,29 @@ class GitRefStore:
         return self._entries
 
     def _fetch(self) -> str | None:
-        """The tip of the ref, fetched without history and without contents; None where there is no such ref yet."""
-        options = ("--quiet", "--no-tags", "--depth=1", "--filter=blob:none", "--no-write-fetch-head")
+        """The tip of the ref, fetched without history and without contents; None where there is no such ref yet.
+
+        A tip that we knew must be in the history of the new one, of which then only what came since is fetched: whoever takes records away
+        by force must not have us write upon what is left.
+        """
+        known, depth = self._tip, [] if self._tip else ["--depth=1"]
+        options = ("--quiet", "--no-tags", *depth, "--filter=blob:none", "--no-write-fetch-head")
         if self._over_network("read", "fetch", *options, "store", f"+{self._ref}:{self._ref}", but=_Trouble.REF_ABSENT) is None:
+            if known:
+                raise InfrastructureError(f"store: {self.description}: was deleted while this run used it; {_WHO_WRITES}")
             return None
-        return self._local("rev-parse", "--verify", f"{self._ref}^{{commit}}").decode().strip()
+        kind = self._local("cat-file", "-t", self._ref).decode().strip()
+        if kind != "commit":
+            raise InfrastructureError(f"store: {self.description}: was damaged, it leads to a {kind} and not to a commit; {_WHO_WRITES}")
+        tip = self._local("rev-parse", "--verify", self._ref).decode().strip()
+        if known and not self._contains(tip, known):
+            raise InfrastructureError(
+                f"store: {self.description}: was rewritten while this run used it, {known[:12]} is no longer in it; {_WHO_WRITES}"
+            )
+        return tip
+
+    def _contains(self, tip: str, commit: str) -> bool:
+        return self._local("merge-base", commit, tip, allowed=(1,)).decode().strip() == commit
 
     def _put(self, content: bytes) -> str:
         return self._local("hash-object", "-w", "--stdin", stdin=content).decode().strip()
@@ -226,10 +255,14 @@ class GitRefStore:
             self._own_repository = folder
         return self._own_repository
 
-    def _local(self, *arguments: str, stdin: bytes | None = None, env: Mapping[str, str] | None = None) -> bytes:
+    def _local(
+        self, *arguments: str, stdin: bytes | None = None, env: Mapping[str, str] | None = None, allowed: tuple[int, ...] = ()
+    ) -> bytes:
         try:
             return git.run(self._folder(), *arguments, stdin=stdin, env={"GIT_DIR": str(self._folder()), **(env or {})})
         except subprocess.CalledProcessError as error:
+            if error.returncode in allowed:
+                return bytes(error.stdout)
             raise InfrastructureError(f"store: {self.description}: git {arguments[0]}: {self._said(error)[0]}") from None
 
     def _over_network(self, aim: str, *arguments: str, but: _Trouble | None = None) -> bytes | None:
@@ -256,6 +289,7 @@ class GitRefStore:
         match trouble:
             case _Trouble.REFUSED:
                 advice = f"refused to {aim} ({reason}); the job needs the permission {permission}, and the action the input github-token"
+                return RefusedError(f"store: {self.description}: {advice}")
             case _Trouble.NOT_THERE:
                 advice = f"no such repository, or one that the token cannot see: it needs {permission} ({reason})"
             case _:

@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from mlgate.errors import InputError
-from mlgate.mistakes import did_you_mean
+from mlgate.mistakes import did_you_mean, lookalike
 
 _MAX_BYTES = 1_000_000
 _MAX_VALUES = 20_000
@@ -78,7 +78,7 @@ def parse(content: bytes, path: str) -> dict[str, Any]:
             case _:
                 document = yaml.load(text, Loader=_Yaml12)  # noqa: S506 -- a SafeLoader
     except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not UTF-8 text at byte {error.start}") from None
+        raise InputError(f"{path}: not UTF-8 text at byte {error.start}; save the file as UTF-8") from None
     except (yaml.YAMLError, ValueError, RecursionError, OverflowError) as error:
         raise InputError(f"{path}: not a valid parameter file: {' '.join(str(error).split())[:300]}") from None
     if document is None:
@@ -250,7 +250,9 @@ def _content(root: Path, path: str) -> bytes:
     try:
         return (root / path).read_bytes()
     except FileNotFoundError:
-        raise InputError(f"train.params: no file '{path}'; write it, or take it out of train.params") from None
+        raise InputError(
+            f"train.params: no file '{path}'{lookalike(root / path) or '; write it, or take it out of train.params'}"
+        ) from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from None
 

@@ -162,8 +162,8 @@ def test_a_missing_object_ends_with_one_line_that_names_the_file(project: Projec
     error = refused(project)
     assert error.exit_code == 3
     object_name = f"files/md5/{md5(name)[:2]}/{md5(name)[2:]}"
-    assert (
-        str(error) == f"{name}: missing on remote 'storage' ({project.remote}): no object {object_name}; run 'dvc push' where the data is"
+    assert str(error) == f"{name}: missing on remote 'storage' ({project.remote}): no object {object_name}; " + (
+        "run 'dvc push data/train.csv' where the data is" if name == "data/train.csv" else "run 'dvc push data/images' where the data is"
     )
 
 

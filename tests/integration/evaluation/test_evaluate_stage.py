@@ -117,7 +117,9 @@ def test_predictions_from_before_the_training_are_another_model_s(project: Path)
     trained(project)
     found = evaluate(project)
     assert (found.status, found.exit_code) == ("error", 2)
-    assert found.summary == "p.csv: written before training began; does the training command write it?"
+    assert found.summary == (
+        "p.csv: written before training began, so it is left over from an earlier run; does the training command write it?"
+    )
     (project / "p.csv").touch()
     assert evaluate(project).status == "passed"
 
@@ -136,7 +138,7 @@ def test_predictions_in_git_that_training_did_not_write_are_said(project: Path) 
         (
             CONFIG,
             {"p.csv": "id,y,y_pred\n1,a,a\n1,a,a\n"},
-            "p.csv: column 'id': rows 0, 1 (from 0): 1 id occurs more than once (1); expected one row an example",
+            "p.csv: column 'id': rows 0, 1 (from 0): 1 id occurs more than once; expected one row an example",
         ),
         (CONFIG, {"p.csv": "id,y,y_pred\n1,a,\n"}, "p.csv: column 'y_pred': row 0 (from 0): 1 missing; expected a value in every row"),
         (

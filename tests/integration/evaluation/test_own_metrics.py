@@ -75,7 +75,7 @@ def called(root: Path, name: str, found: Predictions, source: str = MODULE, grou
     (root / "metrics" / "own.py").write_text(source)
     positive = found.classes[-1] if found.classes else None
     indices = [np.array(group, dtype=np.int64) for group in groups]
-    return call([f"metrics/own.py:{name}"], found, positive=positive, groups=indices, root=root)[0]
+    return call([f"metrics/own.py:{name}"], found, positive=positive, groups=indices, root=root, is_showing_values=True)[0]
 
 
 def test_one_number_an_example_is_kept_and_its_mean_is_the_metric(tmp_path: Path) -> None:

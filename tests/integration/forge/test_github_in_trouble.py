@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,6 +13,7 @@ import pytest
 from mlgate.context import RunContext
 from mlgate.errors import InfrastructureError, InputError, MlgateError
 from mlgate.forge.client import Forge
+from mlgate.forge.conversation import Conversation
 
 if TYPE_CHECKING:
     from github_stand_in import StandIn
@@ -30,15 +33,59 @@ def _edit_own(forge: Forge, github: StandIn) -> object:
     return forge.publish_comment(7, "digits", "new")
 
 
+def _second_page(forge: Forge, github: StandIn) -> object:
+    github.add_pull_request(8, head_sha=HEAD)
+    github.add_comments(8, 101 - len(github.comments(8)))
+    for fault in github._faults:
+        fault.skipped = 1
+    return forge.publish_comment(8, "digits", "new")
+
+
+def _beside_a_strangers_marker(forge: Forge, github: StandIn) -> object:
+    github.add_comments(7, 1, body="<!-- mlgate:digits run=1 attempt=1 commit= -->\npasted", login="mallory")
+    return forge.publish_comment(7, "digits", "new")
+
+
+def _beside_a_duplicate(forge: Forge, github: StandIn) -> object:
+    for run_id in (1, 2):
+        github.add_comments(7, 1, body=f"<!-- mlgate:digits run={run_id} attempt=1 commit= -->\nold", login=BOT)
+    return forge.publish_comment(7, "digits", "new")
+
+
+def spoken(forge: Forge) -> Conversation:
+    """The same with what answers to comments need."""
+    other = Conversation(forge._context)
+    other._api = forge._api
+    return other
+
+
+def _run_again(forge: Forge, github: StandIn) -> object:
+    run = spoken(forge).run(next(iter(github.state.runs)))
+    assert run is not None
+    return spoken(forge).rerun(run)
+
+
 CALLS: dict[str, tuple[str, str, Callable[[Forge, StandIn], object]]] = {
     "list comments": ("GET", "/issues/7/comments$", lambda forge, _: forge.publish_comment(7, "digits", "new")),
     "create a comment": ("POST", "/issues/7/comments$", lambda forge, _: forge.publish_comment(7, "digits", "new")),
     "edit a comment": ("PATCH", "/issues/comments/", _edit_own),
     "set a status": ("POST", "/statuses/", lambda forge, _: forge.set_status(HEAD, "success", "mlgate/digits", "fine")),
     "read a pull request": ("GET", "/pulls/7$", lambda forge, _: forge.pull_request_head(7)),
-    "list runs": ("GET", "/actions/runs$", lambda forge, _: forge.find_run_artifact(BASE, "mlgate-")),
-    "list artifacts": ("GET", "/actions/runs/.*/artifacts$", lambda forge, _: forge.find_run_artifact(BASE, "mlgate-")),
-    "fetch an artifact": ("GET", "/zip$", lambda forge, _: forge.find_run_artifact(BASE, "mlgate-")),
+    "list runs": ("GET", "/actions/runs$", lambda forge, _: forge.find_run_artifact(BASE, "digits")),
+    "list artifacts": ("GET", "/actions/runs/.*/artifacts$", lambda forge, _: forge.find_run_artifact(BASE, "digits")),
+    "fetch an artifact": ("GET", "/zip$", lambda forge, _: forge.find_run_artifact(BASE, "digits")),
+    "list comments' second page": ("GET", "/issues/8/comments$", _second_page),
+    "ask whose the token is": ("GET", "^/user$", _beside_a_strangers_marker),
+    "ask that by GraphQL": ("POST", "/graphql$", _beside_a_strangers_marker),
+    "read a comment": ("GET", "/issues/comments/", _beside_a_duplicate),
+    "delete a comment": ("DELETE", "/issues/comments/", _beside_a_duplicate),
+    "compare with the default branch": ("GET", "/compare/", lambda forge, _: forge.is_on_default_branch(BASE)),
+    "list pull requests of a commit": ("GET", "/commits/.*/pulls$", lambda forge, _: forge.open_pull_request_of(HEAD)),
+    "read somebody's permission": ("GET", "/permission$", lambda forge, _: spoken(forge).role("ada")),
+    "list statuses": ("GET", "/statuses$", lambda forge, _: spoken(forge).statuses(HEAD)),
+    "read a run": ("GET", "/actions/runs/[0-9]+$", lambda forge, github: spoken(forge).run(next(iter(github.state.runs)))),
+    "run again": ("POST", "/rerun", _run_again),
+    "react": ("POST", "/reactions$", lambda forge, github: spoken(forge).react(github.add_comments(7)[0].id, "+1")),
 }
 SECONDARY = "You have exceeded a secondary rate limit. Please wait a few minutes before you try again."
 PASSING: dict[str, dict[str, Any]] = {
@@ -51,6 +98,7 @@ PASSING: dict[str, dict[str, Any]] = {
     "502 page": {"status": 502, "is_html": True},
     "page for JSON": {"status": 200, "is_html": True},
     "dropped": {},
+    "JSON that ends in its middle": {"is_truncated": True},
 }
 LASTING: dict[str, tuple[dict[str, Any], type[MlgateError], str]] = {
     "401": ({"status": 401, "message": "Bad credentials"}, InfrastructureError, "GitHub refused the token"),
@@ -62,8 +110,13 @@ LASTING: dict[str, tuple[dict[str, Any], type[MlgateError], str]] = {
 
 @pytest.fixture(autouse=True)
 def _repository(github: StandIn) -> None:
+    _set_up(github)
+
+
+def _set_up(github: StandIn) -> None:
     github.add_pull_request(7, head_sha=HEAD)
     github.add_run_artifact(BASE, "mlgate-digits-train-1", {"x": b""})
+    github.state.collaborators["ada"] = "write"
 
 
 @pytest.mark.parametrize("fault", PASSING)
@@ -72,27 +125,42 @@ def test_trouble_that_passes_is_waited_out(github: StandIn, call: str, fault: st
     method, path, do = CALLS[call]
     github.fail(method, path, **PASSING[fault])
     do(forge(github), github)
-    assert len(github.comments(7)) <= 1
-    assert len(github.statuses(HEAD)) <= 1
+    assert posted(github) <= 1
+    assert len({(status.context, status.state) for status in github.statuses(HEAD)}) <= 1, "set again, it is the same"
 
 
-@pytest.mark.parametrize("fault", PASSING)
-@pytest.mark.parametrize("call", CALLS)
+CUT = "JSON that ends in its middle"
+# Their answers are no JSON, or the comment whose answer was lost is found when we look for it.
+NOT_CUT = {(call, CUT) for call in ("create a comment", "fetch an artifact", "ask whose the token is", "delete a comment", "run again")}
+
+
+@pytest.mark.parametrize(("call", "fault"), sorted({(call, fault) for call in CALLS for fault in PASSING} - NOT_CUT))
 def test_trouble_that_stays_is_one_line_and_exit_3(github: StandIn, call: str, fault: str) -> None:
     method, path, do = CALLS[call]
     github.fail(method, path, times=100, **PASSING[fault])
     with pytest.raises(InfrastructureError) as caught:
         do(forge(github), github)
     assert_is_one_line_without_token(str(caught.value), github)
-    assert str(caught.value).startswith(f"GitHub: {method} /repos/octo/models/")
+    assert re.match(rf"GitHub: {method} (/repos/octo/models/|/user|http://[^ ]*/graphql)", str(caught.value))
     assert "Run the job again later" in str(caught.value)
-    assert len(github.comments(7)) <= 1
+    assert posted(github) <= 1
 
 
-DELETED_MEANWHILE = {("edit a comment", "404"), ("fetch an artifact", "404")}  # no refusal: tested with comment and artifact
+def posted(github: StandIn) -> int:
+    return sum(comment.body.endswith("\nnew") for comment in github.comments(7))
 
 
-@pytest.mark.parametrize(("call", "fault"), sorted({(call, fault) for call in CALLS for fault in LASTING} - DELETED_MEANWHILE))
+# Answers that are no refusal: it was deleted meanwhile, or a token of that kind may not ask. Tested where they mean something.
+ANSWERS = {
+    *((call, "404") for call in ("edit a comment", "delete a comment", "read a comment", "fetch an artifact", "read a run")),
+    ("read somebody's permission", "404"),
+    *((call, status) for call in ("run again", "react") for status in ("403", "404", "422")),
+    *(("ask whose the token is", status) for status in ("403", "404")),
+    *(("ask that by GraphQL", status) for status in LASTING),
+}
+
+
+@pytest.mark.parametrize(("call", "fault"), sorted({(call, fault) for call in CALLS for fault in LASTING} - ANSWERS))
 def test_a_refusal_is_one_line_and_not_repeated(github: StandIn, call: str, fault: str) -> None:
     method, path, do = CALLS[call]
     given, kind, said = LASTING[fault]
@@ -101,7 +169,7 @@ def test_a_refusal_is_one_line_and_not_repeated(github: StandIn, call: str, faul
         do(forge(github), github)
     assert_is_one_line_without_token(str(caught.value), github)
     assert said in str(caught.value)
-    asked = [exchange for exchange in github.requests if exchange.path != "/user"]
+    asked = [exchange for exchange in github.requests if (exchange.method, exchange.path, exchange.status) != ("GET", "/user", 403)]
     assert [exchange.status for exchange in asked].count(given["status"]) == 1
 
 
@@ -138,15 +206,27 @@ def test_all_waiting_of_a_run_together_is_bounded(github: StandIn) -> None:
 
 
 def test_a_rate_limit_while_asking_who_we_are_is_not_taken_for_an_answer(github: StandIn) -> None:
-    github.add_comments(7, 1, body="<!-- mlgate:digits run=1 attempt=1 commit= -->\nold", login=BOT)
+    for login in (BOT, "mallory"):  # only a stranger's marker makes us ask
+        github.add_comments(7, 1, body="<!-- mlgate:digits run=1 attempt=1 commit= -->\nold", login=login)
     github.fail("GET", "^/user$", status=403, message=SECONDARY, times=1)
     assert forge(github).publish_comment(7, "digits", "new").action == "updated"
     assert [exchange.status for exchange in github.requests if exchange.path == "/user"] == [403, 403]
 
 
-def test_a_slow_answer_is_asked_for_again(github: StandIn) -> None:
-    github.fail("GET", "/pulls/7$", delay_s=1.3)
-    assert forge(github, timeout_s=1).pull_request_head(7) == HEAD
+def test_a_slow_answer_to_any_call_is_asked_for_again() -> None:
+    from github_stand_in import StandIn
+
+    def slow(call: str) -> None:
+        method, path, do = CALLS[call]
+        with StandIn() as github:
+            _set_up(github)
+            github.fail(method, path, delay_s=1.3)
+            do(forge(github, timeout_s=1), github)
+            assert posted(github) <= 1
+            assert github.violations == []
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(slow, CALLS))
 
 
 def test_slow_answers_are_given_up_and_count_as_waiting(github: StandIn) -> None:

@@ -67,7 +67,8 @@ def test_among_many_other_comments_and_pasted_markers_it_is_still_the_one_that_i
     assert [comment.body for comment in github.comments(7)][:151] == before
     assert [comment.body.splitlines()[1] for comment in github.comments(7, BOT)] == ["second"]
     pages = ["GET /issues/7/comments"] * 3
-    assert requested(github) == [*pages, "GET /user", f"PATCH /issues/comments/{github.comments(7, BOT)[0].id}"]
+    whose = ["GET /user", "POST /graphql"]
+    assert requested(github) == ["GET /pulls/7", *pages, *whose, f"PATCH /issues/comments/{github.comments(7, BOT)[0].id}"]
 
 
 def test_a_pasted_marker_of_a_far_newer_run_does_not_keep_the_comment_from_being_edited(github: StandIn) -> None:
@@ -110,7 +111,7 @@ def test_a_run_that_creates_at_the_same_moment_leaves_the_newer_comment(
     create = github.state.add_comment
 
     def create_after_the_other(pull_request: int, login: str, body: str) -> Any:
-        create(pull_request, login, f"<!-- mlgate:digits run={other} attempt=1 commit= -->\ntheirs")
+        create(pull_request, login, f"<!-- mlgate:digits run={other} attempt=1 commit={HEAD} -->\ntheirs")
         return create(pull_request, login, body)
 
     monkeypatch.setattr(github.state, "add_comment", create_after_the_other)
@@ -124,21 +125,42 @@ def test_a_comment_that_was_deleted_meanwhile_is_created_anew(github: StandIn) -
     assert forge(github, run_id=101).publish_comment(7, "digits", "second").action == "created"
 
 
-def test_a_personal_token_finds_its_own(github: StandIn) -> None:
-    token = github.add_token("github_pat_ada", login="ada").value
-    github.add_comments(7, 1, body="<!-- mlgate:digits run=1 attempt=1 commit= -->\nbot's", login=BOT)
-    forge(github, token=token).publish_comment(7, "digits", "first")
-    assert forge(github, token=token, run_id=101).publish_comment(7, "digits", "second").action == "updated"
-    assert [(comment.login, comment.body.splitlines()[1]) for comment in github.comments(7)] == [(BOT, "bot's"), ("ada", "second")]
+@pytest.mark.parametrize("login", ["ada", "own[bot]"])
+def test_a_token_of_a_person_or_of_an_app_edits_its_own_comment_in_place(github: StandIn, login: str) -> None:
+    token = github.add_token("ghs_own", login=login).value
+    created = forge(github, token=token, run_id=100).publish_comment(7, "digits", "100")
+    edited = forge(github, token=token, run_id=101).publish_comment(7, "digits", "101")
+    assert (edited.action, edited.url) == ("updated", created.url)
+    assert [(comment.login, comment.body.splitlines()[1]) for comment in github.comments(7)] == [(login, "101")]
 
 
-def test_an_app_of_ones_own_keeps_to_one_comment_and_edits_it_in_place_when_named(github: StandIn) -> None:
-    token = github.add_token("ghs_own", login="own[bot]").value
+@pytest.mark.parametrize("login", ["ada", "own[bot]"])
+def test_after_a_change_from_githubs_token_to_ones_own_there_is_still_one_comment(github: StandIn, login: str) -> None:
+    forge(github, run_id=100).publish_comment(7, "digits", "by GITHUB_TOKEN")
+    token = github.add_token("ghs_own", login=login).value
+    assert forge(github, token=token, run_id=101).publish_comment(7, "digits", "by another").action == "updated"
+    assert [(comment.login, comment.body.splitlines()[1]) for comment in github.comments(7)] == [(BOT, "by another")]
+
+
+@pytest.mark.parametrize("login", ["ada", "own[bot]", BOT])
+def test_a_marker_that_another_pasted_is_left_alone_whoever_we_are(github: StandIn, login: str) -> None:
+    token = github.add_token("ghs_own", login=login).value
+    pasted = f"<!-- mlgate:digits run=999999 attempt=1 commit={HEAD} -->\n# may be merged"
+    for other in ("mallory", "other[bot]"):
+        github.add_comments(7, 1, body=pasted, login=other)
     for run_id in (100, 101):
         forge(github, token=token, run_id=run_id).publish_comment(7, "digits", str(run_id))
-    assert [comment.body.splitlines()[1] for comment in github.comments(7)] == ["101"]
-    assert forge(github, token=token, run_id=102, author="own[bot]").publish_comment(7, "digits", "102").action == "updated"
-    assert [comment.body.splitlines()[1] for comment in github.comments(7)] == ["102"]
+    assert [comment.body for comment in github.comments(7) if comment.login != login] == [pasted, pasted]
+    assert [comment.body.splitlines()[1] for comment in github.comments(7, login)] == ["101"]
+
+
+@pytest.mark.parametrize("fault", [{"status": 403, "message": "Forbidden"}, {"status": 404, "message": "Not Found"}])
+def test_where_nobody_says_whose_the_token_is_it_is_taken_for_githubs(github: StandIn, fault: dict[str, Any]) -> None:
+    github.add_comments(7, 1, body="<!-- mlgate:digits run=1 attempt=1 commit= -->\npasted", login="mallory")
+    forge(github).publish_comment(7, "digits", "first")
+    github.fail("POST", "/graphql$", **fault)
+    assert forge(github, run_id=101).publish_comment(7, "digits", "second").action == "updated"
+    assert [comment.body.splitlines()[1] for comment in github.comments(7)] == ["pasted", "second"]
 
 
 @pytest.mark.parametrize("fault", [{"status": 502}, {"status": 500}, {"status": 200, "is_html": True}, {}])
@@ -180,9 +202,7 @@ def test_a_locked_conversation_is_not_blamed_on_the_token(github: StandIn) -> No
 
 
 def test_a_pull_request_that_is_not_there_is_named(github: StandIn) -> None:
-    with pytest.raises(
-        InfrastructureError, match=r"/issues/8/comments answered 404 \(Not Found\): there is no such thing, or the token may not"
-    ):
+    with pytest.raises(InfrastructureError, match=r"/pulls/8 answered 404 \(Not Found\): there is no such thing, or the token may not"):
         forge(github).publish_comment(8, "digits", "x")
 
 

@@ -43,7 +43,7 @@ def test_a_status_on_something_that_is_no_commit_is_wrong_input(github: StandIn)
     ("permission", "call"),
     [
         ("statuses: write", lambda forge: forge.set_status(HEAD, "success", "mlgate/digits", "x")),
-        ("actions: read", lambda forge: forge.find_run_artifact(BASE, "mlgate-digits-")),
+        ("actions: read", lambda forge: forge.find_run_artifact(BASE, "digits")),
         ("pull-requests: read", lambda forge: forge.pull_request_head(7)),
         ("pull-requests: write", lambda forge: forge.publish_comment(7, "digits", "x")),
     ],
@@ -77,7 +77,7 @@ def test_the_newest_artifact_of_the_commit_is_downloaded_without_the_token(githu
         github.add_run_artifact(BASE, f"mlgate-digits-train-{attempt}", {"evidence/evaluate.json": b"attempt %d" % attempt}, run=run)
     github.add_run_artifact(BASE, "mlgate-other-train-1", {"x": b"other model"}, run=run)
     github.add_run_artifact(HEAD, "mlgate-digits-train-3", {"x": b"other commit"})
-    found = forge(github).find_run_artifact(BASE, "mlgate-digits-train-")
+    found = forge(github).find_run_artifact(BASE, "digits")
     assert found is not None
     assert (found.name, found.run_id, found.commit) == ("mlgate-digits-train-2", run.id, BASE)
     assert [path.read_bytes() for path in found.unpack(tmp_path)] == [b"attempt 2"]
@@ -87,26 +87,26 @@ def test_the_newest_artifact_of_the_commit_is_downloaded_without_the_token(githu
 def test_none_is_found_where_there_is_none_or_it_has_expired(github: StandIn) -> None:
     github.add_run_artifact(HEAD, "mlgate-digits-train-1", {"x": b""})
     github.add_run_artifact(BASE, "mlgate-digits-train-1", {"x": b""}, is_expired=True)
-    assert forge(github).find_run_artifact(BASE, "mlgate-digits-") is None
+    assert forge(github).find_run_artifact(BASE, "digits") is None
 
 
 def test_one_that_is_deleted_while_it_is_fetched_does_not_count(github: StandIn) -> None:
     github.add_run_artifact(BASE, "mlgate-digits-train-1", {"x": b""})
     github.fail("GET", "/zip$", status=410, message="Artifact has expired")
-    assert forge(github).find_run_artifact(BASE, "mlgate-digits-") is None
+    assert forge(github).find_run_artifact(BASE, "digits") is None
 
 
 @pytest.mark.parametrize("event", ["pull_request", "workflow_dispatch"])
 def test_a_run_that_may_have_trained_otherwise_is_no_baseline(github: StandIn, event: str) -> None:
     run = github.add_run(BASE, event=event)
     github.add_run_artifact(BASE, "mlgate-digits-train-1", {"x": b"other parameters"}, run=run)
-    assert forge(github).find_run_artifact(BASE, "mlgate-digits-") is None
+    assert forge(github).find_run_artifact(BASE, "digits") is None
 
 
 def test_what_a_forks_run_left_is_never_taken(github: StandIn) -> None:
     run = github.add_run(BASE, event="push", head_repository="mallory/models")
     github.add_run_artifact(BASE, "mlgate-digits-train-1", {"x": b"forged"}, run=run)
-    assert forge(github).find_run_artifact(BASE, "mlgate-digits-") is None
+    assert forge(github).find_run_artifact(BASE, "digits") is None
 
 
 def test_it_is_found_behind_many_runs_and_artifacts(github: StandIn) -> None:
@@ -116,7 +116,7 @@ def test_it_is_found_behind_many_runs_and_artifacts(github: StandIn) -> None:
         github.add_run_artifact(BASE, f"other-{number}", b"PK", run=run)
     for _ in range(20):
         github.add_run(BASE)
-    found = forge(github).find_run_artifact(BASE, "mlgate-digits-train-")
+    found = forge(github).find_run_artifact(BASE, "digits")
     assert found is not None
     assert found.run_id == run.id
 
@@ -124,7 +124,7 @@ def test_it_is_found_behind_many_runs_and_artifacts(github: StandIn) -> None:
 def test_one_that_is_too_large_is_refused(github: StandIn) -> None:
     artifact = github.add_run_artifact(BASE, "mlgate-digits-train-1", b"x" * 3_000_000)
     with pytest.raises(InputError, match=f"artifact 'mlgate-digits-train-1' of run {artifact.run_id}: larger than 1,000,000 bytes"):
-        forge(github).find_run_artifact(BASE, "mlgate-digits-", max_bytes=1_000_000)
+        forge(github).find_run_artifact(BASE, "digits", max_bytes=1_000_000)
 
 
 def test_one_that_is_larger_than_github_says_is_refused_too(github: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -132,12 +132,12 @@ def test_one_that_is_larger_than_github_says_is_refused_too(github: StandIn, mon
     described = github.answers.artifact
     monkeypatch.setattr(github.answers, "artifact", lambda artifact: {**described(artifact), "size_in_bytes": 5})
     with pytest.raises(InputError, match="larger than 1,000,000 bytes"):
-        forge(github).find_run_artifact(BASE, "mlgate-digits-", max_bytes=1_000_000)
+        forge(github).find_run_artifact(BASE, "digits", max_bytes=1_000_000)
 
 
 @pytest.mark.parametrize("fault", [{"status": 503}, {"status": 403}, {}])
 def test_a_download_that_fails_is_repeated_from_a_fresh_link(github: StandIn, fault: dict[str, Any]) -> None:
     github.add_run_artifact(BASE, "mlgate-digits-train-1", {"x": b"found"})
     github.fail("GET", "^/storage/", **fault)
-    assert forge(github).find_run_artifact(BASE, "mlgate-digits-") is not None
+    assert forge(github).find_run_artifact(BASE, "digits") is not None
     assert [exchange.status for exchange in github.requests if exchange.path.endswith("/zip")] == [302, 302]

@@ -37,7 +37,7 @@ def test_a_better_model_opens_the_gate(tmp_path: Path) -> None:
     row = found.comparisons[0]
     assert (row.metric, row.candidate, row.baseline, row.difference) == ("accuracy", 0.95, 0.90, pytest.approx(0.05))
     assert 0.03 < row.low < 0.05 < row.high < 0.07
-    assert "+5.0 pt" in evidence.summary.replace("\xa0", " ")
+    assert "better by 5.0 pt" in evidence.summary.replace("\xa0", " ")
     assert found.baseline.source == "dvc outputs"
     assert found.baseline.shared_share == 1
 
@@ -45,14 +45,14 @@ def test_a_better_model_opens_the_gate(tmp_path: Path) -> None:
 def test_an_equal_model_is_no_worse_and_opens_the_gate(tmp_path: Path) -> None:
     evidence, found = compared(tmp_path, new_right=900, old_right=900)
     assert (evidence.exit_code, found.verdict) == (0, "no worse")
-    assert "no worse than 2 pt" in evidence.summary.replace("\xa0", " ")
+    assert "accuracy is no worse (by " in evidence.summary.replace("\xa0", " ")
 
 
 def test_a_worse_model_closes_the_gate(tmp_path: Path) -> None:
     evidence, found = compared(tmp_path, new_right=840, old_right=900)
     assert (evidence.status, evidence.exit_code, found.is_open, found.verdict) == ("failed", 1, False, "worse")
     assert [rule.is_passed for rule in found.rules] == [False, True]
-    assert "worse by more than 2 pt" in evidence.summary.replace("\xa0", " ")
+    assert "worse by 6.0 pt (at least 4.9 pt, the margin is 2 pt)" in evidence.summary.replace("\xa0", " ")
 
 
 def test_cannot_tell_warns_and_says_how_many_more_examples_would_settle_it(tmp_path: Path) -> None:
@@ -149,7 +149,8 @@ def test_a_pull_request_that_drops_examples_from_the_holdout_does_not_do_so_unno
     evaluated(workspace, classified(target[:500], new[:500]), classified(target, new), baseline_commit=base)
     _, found = decide(workspace)
     assert (found.baseline.shared_examples, found.baseline.shared_share) == (500, 0.5)
-    assert "500 of 1,000" in found.headline
+    assert not found.is_open
+    assert "holdout 1,000 examples → 500 examples: 500 removed" in found.headline
 
 
 def test_holdouts_with_nothing_in_common_are_a_mistake(tmp_path: Path) -> None:

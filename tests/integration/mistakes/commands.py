@@ -15,7 +15,7 @@ from mlgate import evidence as records
 MLGATE = str(Path(sysconfig.get_path("scripts"), "mlgate"))
 PLANTED = "ghs_plantedTokenThatNobodyMaySee0123"
 """In the environment of every command here; no output and no file may ever show it."""
-_OF_THIS_RUN = ("GITHUB_", "MLGATE_", "MLFLOW_", "RUNNER_", "GIT_")
+_OF_THIS_RUN = ("GITHUB_", "MLGATE_", "MLFLOW_", "RUNNER_", "GIT_", "REQUESTS_CA_", "CURL_CA_", "SSL_CERT_")
 _KNOWN_HIDDEN = {".git", ".dvc", ".gitignore", ".dvcignore", ".mlgate", ".github", ".lock", ".setup.lock", ".incoming"}
 
 

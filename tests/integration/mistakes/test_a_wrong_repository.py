@@ -49,6 +49,7 @@ def test_a_shallow_clone_says_what_to_check_out_with(repository: Make, tmp_path:
     commit_files(root, {"train.py": "print(2)\n"}, "second")
     git(tmp_path, "clone", "--quiet", "--depth=1", f"file://{root}", "shallow")
     shallow = tmp_path / "shallow"
+    root.rename(tmp_path / "out of reach")  # else the rest of the history is fetched
     evaluated(open_workspace(shallow), classified(*labels(900)))
     line = refused(shallow, "gate", code=2)
     assert line.startswith("Git history: this clone lacks ")

@@ -90,7 +90,8 @@ def test_a_token_that_may_not_comment_is_told_the_permission_it_needs(root: Path
     assert (root / ".mlgate" / "digits" / "report.html").is_file()
 
 
-def test_a_token_that_may_not_set_a_status_is_told_the_permission_it_needs(root: Path, github: StandIn) -> None:
+def test_a_token_that_may_not_set_a_status_is_told_the_permission_it_needs(repository: Make, github: StandIn) -> None:
+    root = repository("report: {status: true}\n")  # left out, it is a remark
     github.add_token(PLANTED, permissions={"contents": "read", "pull-requests": "write"})
     ended = report(root, github)
     (line,) = ended.complaints
@@ -151,7 +152,7 @@ def test_a_server_that_is_not_there(root: Path, github: StandIn) -> None:
     ended = report(root, github, GITHUB_API_URL="http://127.0.0.1:9", MLGATE_GITHUB_PATIENCE_S="0")
     assert ended.code == 3
     (line,) = ended.complaints
-    assert line.startswith(f"GitHub: GET {COMMENTS} got no answer: no connection, or it was dropped, 1 try. ")
+    assert line.startswith("GitHub: GET /repos/octo/models/pulls/7 got no answer: no connection, or it was dropped, 1 try. ")
 
 
 def test_a_commit_that_github_does_not_know_is_no_traceback(root: Path, github: StandIn) -> None:

@@ -220,7 +220,7 @@ def test_a_fork_is_not_answered_and_that_is_no_failure(github: StandIn, root: Pa
     github.add_pull_request(7, head_sha=head, base_sha=BASE, head_repository="stranger/models")
     _, evidence = reported(root, better(), on_github(github, event(tmp_path, head, head_repository="stranger/models")))
     assert (evidence.status, evidence.exit_code) == ("passed", 0)
-    assert "not posted: the pull request comes from a fork, whose token may only read" in evidence.summary
+    assert "not posted: a run of a fork or of Dependabot has a token that may only read" in evidence.summary
     assert github.requests == []
 
 

@@ -17,7 +17,7 @@ from support import MINIMAL_CONFIG, git, make_repository
 
 HEAVY = frozenset({"mlflow", "matplotlib", "sklearn", "scipy", "pandera", "pandas", "pyarrow", "numpy", "dvc", "github", "jinja2"})
 FOR_HELP = HEAVY | {"pydantic", "yaml"}
-COMMANDS = ["run", *STAGE_HELP, "init", "setup", "dispatch", "schema"]
+COMMANDS = ["run", *STAGE_HELP, "init", "doctor", "setup", "dispatch", "changed", "aggregate", "schema"]
 CONFIG = MINIMAL_CONFIG + "checks: [exit 0]\ndata: {pull: [data.csv]}\n"
 TABLES = {"numpy", "pyarrow", "pandas"}  # pyarrow imports pandas for itself where it is installed
 
@@ -51,7 +51,10 @@ def test_help_needs_nothing_but_the_standard_library(tmp_path: Path, arguments: 
 
 @pytest.mark.parametrize(
     "arguments",
-    [["check"], ["setup"], ["dispatch"], ["pull-data"], ["validate-data"], *(["schema", of] for of in ("config", *STAGE_HELP))],
+    [
+        *([name] for name in ("check", "setup", "dispatch", "changed", "pull-data", "validate-data")),
+        *(["schema", of] for of in ("config", *STAGE_HELP)),
+    ],
     ids=" ".join,
 )
 def test_what_needs_no_data_library_imports_none(root: Path, arguments: list[str]) -> None:

@@ -245,6 +245,82 @@ def test_writers_that_are_always_faster_end_the_wait_with_a_message(bare: Path, 
         store.write({"a.json": b"1"}, "slower")
 
 
+def forced(bare: Path, folder: Path, *files: str) -> None:
+    """Somebody puts other history where the store is."""
+    other = make_repository(folder, dict.fromkeys(files or ("other.json",), "{}"))
+    git(other, "push", "--quiet", "--force", str(bare), "HEAD:refs/mlgate/digits")
+
+
+def test_a_ref_that_is_rewritten_while_a_run_uses_it_is_said_and_not_written_upon(bare: Path, tmp_path: Path) -> None:
+    opened(bare).write({"evaluations/a.json": b"1"}, "one")
+    store = opened(f"file://{bare}")
+    assert store.read("evaluations/a.json") == b"1"
+    forced(bare, tmp_path / "other")
+
+    with pytest.raises(InfrastructureError, match=r"was rewritten while this run used it, [0-9a-f]{12} is no longer in it; find out who"):
+        store.write({"evaluations/b.json": b"2"}, "two")
+
+    assert opened(bare).names() == ["other.json"]
+    opened(bare).write({"evaluations/b.json": b"2"}, "a new run starts from what is there")
+    assert opened(bare).names() == ["evaluations/b.json", "other.json"]
+
+
+def test_a_ref_that_goes_back_to_an_earlier_state_was_rewritten_too(bare: Path) -> None:
+    opened(bare).write({"a.json": b"1"}, "one")
+    first = git(bare, "rev-parse", "refs/mlgate/digits")
+    opened(bare).write({"b.json": b"1"}, "two")
+    store = opened(bare)
+    store.names()
+    git(bare, "update-ref", "refs/mlgate/digits", first)
+    opened(bare).write({"c.json": b"1"}, "another's")
+
+    with pytest.raises(InfrastructureError, match="was rewritten while this run used it"):
+        store.write({"d.json": b"1"}, "three")
+
+
+def test_a_ref_that_is_deleted_while_a_run_uses_it_is_said(bare: Path) -> None:
+    opened(bare).write({"a.json": b"1"}, "one")
+    store = opened(bare)
+    store.names()
+    git(bare, "update-ref", "-d", "refs/mlgate/digits")
+
+    with pytest.raises(InfrastructureError, match="was deleted while this run used it"):
+        store.write({"b.json": b"1"}, "two")
+
+
+def test_writers_that_were_merely_faster_are_no_rewriting_however_many(bare: Path) -> None:
+    opened(bare).write({"a.json": b"1"}, "one")
+    store = opened(f"file://{bare}")
+    store.names()
+    for n in range(5):
+        opened(bare).write({f"b{n}.json": b"1"}, f"faster {n}")
+    store.write({"c.json": b"1"}, "slower")
+
+    assert opened(bare).names() == ["a.json", *(f"b{n}.json" for n in range(5)), "c.json"]
+    assert git(bare, "rev-list", "--count", "refs/mlgate/digits") == "7"
+
+
+def test_a_ref_that_leads_to_no_commit_is_damaged(bare: Path) -> None:
+    opened(bare).write({"a.json": b"1"}, "one")
+    blob = git(bare, "rev-parse", "refs/mlgate/digits:a.json")
+    git(bare, "update-ref", "refs/mlgate/digits", blob)
+
+    with pytest.raises(InfrastructureError, match=r"refs/mlgate/digits of .*: was damaged, it leads to a blob and not to a commit"):
+        opened(bare).names()
+
+
+def test_a_record_that_is_a_link_is_damaged(bare: Path, tmp_path: Path) -> None:
+    other = make_repository(tmp_path / "other", {"b.json": "{}"})
+    (other / "a.json").symlink_to("/etc/passwd")
+    git(other, "add", "a.json")
+    git(other, "commit", "--quiet", "-m", "a link")
+    git(other, "push", "--quiet", str(bare), "HEAD:refs/mlgate/digits")
+
+    with pytest.raises(InfrastructureError, match=r"record 'a\.json' was damaged, it is no plain file"):
+        opened(bare).read("a.json")
+    assert opened(bare).read("b.json") == b"{}"
+
+
 def test_a_record_too_large_for_a_git_host_is_refused_before_anything_is_sent(bare: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(git_ref, "MAX_RECORD_BYTES", 1000)
 
@@ -266,6 +342,9 @@ def test_it_works_from_within_a_git_hook(bare: Path, tmp_path: Path, monkeypatch
     assert git(root, "status", "--porcelain") == ""
 
 
+DROPPED, A_PAGE = -1, -2
+
+
 class Smart(BaseHTTPRequestHandler):
     """Git's own HTTP server behind a door that asks for the token."""
 
@@ -276,15 +355,20 @@ class Smart(BaseHTTPRequestHandler):
         self.server.seen.append(self.headers.get_all("Authorization") or [])
         expected = "basic " + base64.b64encode(f"x-access-token:{TOKEN}".encode()).decode()
         status = self.server.status
+        if status == DROPPED:
+            self.close_connection = True
+            self.connection.shutdown(2)
+            return
         if status == 200 and self.headers.get("Authorization") != expected:
             status = 401
         if status == 403 and "receive-pack" not in self.path:
             status = 200
         if status != 200:
-            self.send_response(status)
+            self.send_response(status if status != A_PAGE else 200)
             self.send_header("WWW-Authenticate", 'Basic realm="git"')
+            self.send_header("Content-Type", "text/html")
             self.end_headers()
-            self.wfile.write(b"Write access to repository not granted.\n")
+            self.wfile.write(b"Write access to repository not granted.\n" if status != A_PAGE else b"<html>We will be right back</html>")
             return
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         env = {
@@ -383,7 +467,19 @@ def test_a_header_of_the_users_own_configuration_does_not_become_a_second_one(
 
 
 @pytest.mark.parametrize(
-    ("status", "expected"), [(401, "`contents: read`"), (403, "`contents: write`"), (404, "`contents: read`"), (502, "cannot be reached")]
+    ("status", "expected"),
+    [
+        (401, "`contents: read`"),
+        (403, "`contents: write`"),
+        (404, "`contents: read`"),
+        (409, "cannot be reached"),
+        (422, "cannot be reached"),
+        (429, "cannot be reached"),
+        (500, "cannot be reached"),
+        (502, "cannot be reached"),
+        (DROPPED, "cannot be reached"),
+        (A_PAGE, "cannot be reached"),
+    ],
 )
 def test_what_the_server_says_becomes_one_line_without_the_token(
     server: GitServer, status: int, expected: str, monkeypatch: pytest.MonkeyPatch
@@ -401,10 +497,14 @@ def test_what_the_server_says_becomes_one_line_without_the_token(
         over_http(server).write({"b.json": b"1"}, "one")
 
     assert expected in str(caught.value)
-    assert len(server.seen) == 3 or status != 502, "trouble of the server's is met with three tries"
+    assert len(server.seen) == 3 or status in (401, 403, 404, A_PAGE), "trouble of the server's is met with three tries"
     assert "\n" not in str(caught.value)
     assert TOKEN not in str(caught.value)
     assert base64.b64encode(f"x-access-token:{TOKEN}".encode()).decode() not in str(caught.value)
+
+    server.status = 200
+    over_http(server).write({"b.json": b"1"}, "run again")
+    assert over_http(server).read("b.json") == b"1"
 
 
 def test_the_users_own_commits_and_the_store_share_a_repository_in_peace(bare: Path, tmp_path: Path) -> None:

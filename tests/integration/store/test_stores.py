@@ -178,7 +178,7 @@ def writer(setting: str, root: Path, who: str, count: int) -> subprocess.Popen[b
 @pytest.mark.parametrize("setting", ["git", "store"])
 def test_two_writers_at_once_lose_nothing(tmp_path: Path, setting: str, monkeypatch: pytest.MonkeyPatch) -> None:
     git(tmp_path, "init", "--quiet", "--bare", "origin.git")
-    writers = [writer(setting, tmp_path, who, 20) for who in ("a", "b")]
+    writers = [writer(setting, tmp_path, who, 50) for who in ("a", "b")]
     for process in writers:
         _, said = process.communicate(timeout=200)
         assert process.returncode == 0, said.decode()
@@ -186,8 +186,9 @@ def test_two_writers_at_once_lose_nothing(tmp_path: Path, setting: str, monkeypa
 
     store = open_store(setting, root=tmp_path, model="digits", context=RunContext())
 
-    assert store.names("evaluations/") == sorted(f"evaluations/{who}-{n}.json" for who in ("a", "b") for n in range(20))
-    assert all(store.read(f"evaluations/{who}-{n}.json") == f"{who} {n}".encode() for who in ("a", "b") for n in (0, 19))
+    assert store.names("evaluations/") == sorted(f"evaluations/{who}-{n}.json" for who in ("a", "b") for n in range(50))
+    assert all(store.read(f"evaluations/{who}-{n}.json") == f"{who} {n}".encode() for who in ("a", "b") for n in (0, 24, 49))
+    assert store.read("last.json") in (b"a", b"b")
 
 
 @pytest.mark.parametrize("setting", ["git", "store"])

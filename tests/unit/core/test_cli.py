@@ -75,7 +75,7 @@ def test_setup_tells_the_workflow_the_models_name(tmp_path: Path) -> None:
     root = make_repository(tmp_path / "r")
     mlgate_command("setup", cwd=root, GITHUB_OUTPUT=str(tmp_path / "output"))
 
-    assert (tmp_path / "output").read_text() == "model=digits\n"
+    assert (tmp_path / "output").read_text() == "model=digits\nconfig=mlgate.yaml\n"
 
 
 def test_a_stage_tells_the_workflow_its_status_and_where_its_evidence_lies(tmp_path: Path) -> None:

@@ -83,7 +83,7 @@ def test_three_keys_are_enough() -> None:
         ("gate: {rules: [{metric: accuracy, mim: 1}]}", "gate.rules[0].mim: unknown key; did you mean 'min'?"),
         ("data: {contracts: [{data: a.csv, schema: a.yaml, shcema: b}]}", "data.contracts[0].shcema: unknown key; did you mean 'schema'?"),
         ("data: {contracts: [{data: a.csv, schema_: a.yaml}]}", "data.contracts[0].schema: missing; this key is required"),
-        ("zzz: 1", "zzz: unknown key; expected one of model, checks, data, train, evaluation, gate, mlflow, store, report"),
+        ("zzz: 1", "zzz: unknown key; expected one of model, checks, data, train, evaluation, gate, mlflow, inputs, store, report, notify"),
         ("checks: pytest", "checks: input should be a valid list, got the text 'pytest'"),
         ("checks: [{a: 1}]", "checks[0]: input should be a valid string, got a mapping"),
         ("checks: ['']", "checks[0]: string should have at least 1 character, got the text ''"),

@@ -56,6 +56,78 @@ def test_a_fork_is_known_also_when_it_was_deleted(tmp_path: Path, head_repositor
     assert context(tmp_path, "pull_request", pull_request(head_repository)).is_fork
 
 
+def test_dependabot_is_treated_as_a_fork_though_its_branch_is_ours(tmp_path: Path) -> None:
+    assert context(tmp_path, "pull_request", pull_request(), GITHUB_ACTOR="dependabot[bot]").is_without_secrets
+    assert not context(tmp_path, "pull_request", pull_request(), GITHUB_ACTOR="ada").is_without_secrets
+    assert not context(tmp_path, "push", {}, GITHUB_ACTOR="dependabot[bot]").is_without_secrets
+
+
+def workflow_run(**changed: Any) -> dict[str, Any]:
+    run = {
+        "id": 55,
+        "run_attempt": 3,
+        "name": "mlgate",
+        "path": ".github/workflows/mlgate.yml@refs/heads/main",
+        "event": "pull_request",
+        "head_sha": "a" * 40,
+        "head_branch": "topic",
+        "head_repository": {"full_name": "stranger/r"},
+        "actor": {"login": "stranger"},
+        "conclusion": "success",
+        "pull_requests": [],
+    }
+    return {"workflow_run": {**run, **changed}, "repository": {"default_branch": "main"}}
+
+
+class TestWorkflowRun:
+    """The second workflow of a pull request without secrets: about the run that triggered it, not about itself."""
+
+    def test_is_about_the_run_that_triggered_it(self, tmp_path: Path) -> None:
+        found = context(tmp_path, "workflow_run", workflow_run(), GITHUB_REF="refs/heads/main")
+
+        assert found.run is not None
+        assert (found.run.run_id, found.run.attempt, found.run.event) == (55, 3, "pull_request")
+        assert found.judged_run_url == "https://github.com/o/r/actions/runs/55"
+        assert found.run_url == "https://github.com/o/r/actions/runs/123"  # the report is here
+        assert (found.head_sha, found.pull_request, found.commit) == ("a" * 40, None, None)
+        assert found.triggering is not None
+        assert found.triggering.path == ".github/workflows/mlgate.yml"
+        assert not found.is_default_branch
+
+    def test_may_publish_though_what_it_judges_had_no_secrets(self, tmp_path: Path) -> None:
+        found = context(tmp_path, "workflow_run", workflow_run())
+
+        assert (found.is_fork, found.is_without_secrets) == (False, True)
+
+    @pytest.mark.parametrize(
+        ("repository", "actor", "is_without_secrets"),
+        [("o/r", "ada", False), ("o/r", "dependabot[bot]", True), ("stranger/r", "ada", True), (None, "ada", True)],
+    )
+    def test_knows_whose_run_had_no_secrets(self, tmp_path: Path, repository: str | None, actor: str, is_without_secrets: bool) -> None:
+        event = workflow_run(head_repository=repository and {"full_name": repository}, actor={"login": actor})
+
+        assert context(tmp_path, "workflow_run", event).is_without_secrets == is_without_secrets
+
+    def test_takes_pull_request_and_commit_from_what_its_first_step_found_out(self, tmp_path: Path) -> None:
+        found_out = {"MLGATE_PULL_REQUEST": "7", "MLGATE_COMMIT": "c" * 40, "MLGATE_BASE_SHA": "b" * 40, "MLGATE_BASE_REF": "main"}
+        found = context(tmp_path, "workflow_run", workflow_run(), **found_out)
+
+        assert (found.pull_request, found.commit, found.base_sha, found.base_ref) == (7, "c" * 40, "b" * 40, "main")
+        assert context(tmp_path, "pull_request", pull_request(), **found_out).commit is None
+
+    @pytest.mark.parametrize("event", [{}, {"workflow_run": None}, workflow_run(head_sha=None), workflow_run(id=None)])
+    def test_an_event_without_a_run_is_named(self, tmp_path: Path, event: Any) -> None:
+        with pytest.raises(InputError, match=r"expected the run that triggered this one"):
+            context(tmp_path, "workflow_run", event)
+
+    @pytest.mark.parametrize("commit", ["main", "--upload-pack=x", "A" * 40, "a" * 39])
+    def test_a_commit_is_a_full_sha(self, tmp_path: Path, commit: str) -> None:
+        with pytest.raises(InputError, match=r"expected the full SHA of a commit"):
+            context(tmp_path, "workflow_run", workflow_run(), MLGATE_COMMIT=commit)
+        with pytest.raises(InputError, match=r"workflow_run.head_sha: expected the full SHA of a commit"):
+            context(tmp_path, "workflow_run", workflow_run(head_sha=commit))
+
+
 def test_a_merge_group_has_no_pull_request(tmp_path: Path) -> None:
     event = {"merge_group": {"head_sha": "h" * 40, "base_sha": "b" * 40, "base_ref": "refs/heads/main"}}
     found = context(tmp_path, "merge_group", event)

@@ -204,8 +204,8 @@ def test_a_positive_class_that_never_occurs_is_refused(tmp_path: Path) -> None:
         ("id,y,y_pred\n1,0,0\n2,0\n", "not valid CSV"),
         ("id,y,y_pred\n1,,0\n2,0,0\n,0,0\n", "column 'id': row 2 (from 0): 1 missing"),
         ("id,y,y_pred\n1,,0\n2,0,0\n3,,0\n", "column 'y': rows 0, 2 (from 0): 2 missing"),
-        ("id,y,y_pred\n1,0,0\n2,0,0\n1,1,1\n", "column 'id': rows 0, 2 (from 0): 1 id occurs more than once (1)"),
-        ("id,y,y_pred\n" + "a,0,0\n" * 3 + "b,0,0\n" * 2 + "c,0,0\n", "2 ids occur more than once (a, b)"),
+        ("id,y,y_pred\n1,0,0\n2,0,0\n1,1,1\n", "column 'id': rows 0, 2 (from 0): 1 id occurs more than once;"),
+        ("id,y,y_pred\n" + "a,0,0\n" * 3 + "b,0,0\n" * 2 + "c,0,0\n", "2 ids occur more than once;"),
     ],
 )
 def test_a_mistake_in_the_file_is_one_line_with_its_place(tmp_path: Path, text: str, part: str) -> None:

@@ -213,6 +213,7 @@ def test_histories_that_never_met_have_no_baseline(history: dict[str, str]) -> N
 def shallow(history: dict[str, str], tmp_path: Path, branch: str, depth: int) -> Path:
     target = tmp_path / "shallow"
     git(tmp_path, "clone", "--quiet", f"--depth={depth}", "--branch", branch, f"file://{history['root']}", str(target))
+    git(target, "remote", "set-url", "origin", f"file://{tmp_path}/gone")  # else the history would be fetched when it is missed
     return target
 
 
@@ -250,7 +251,7 @@ def test_a_shallow_head_checkout_says_to_fetch_more(history: dict[str, str], tmp
 
 def test_a_shallow_clone_whose_branches_do_not_meet_says_to_fetch_more(history: dict[str, str], tmp_path: Path) -> None:
     root = shallow(history, tmp_path, "feature", 1)
-    git(root, "fetch", "--quiet", "--depth=1", "origin", "main:refs/remotes/origin/main")
+    git(root, "fetch", "--quiet", "--depth=1", f"file://{history['root']}", "main:refs/remotes/origin/main")
     context = on_github(event="pull_request", pull_request=7, head_sha=history["b"], base_sha=history["three"], base_ref="main")
 
     with pytest.raises(InputError, match="a common ancestor with the base"):

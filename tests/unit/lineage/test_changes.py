@@ -169,9 +169,9 @@ def test_rules_are_told_one_by_one(root: Path) -> None:
     assert found == [
         Change(kind="rule", name="train.command", old="python train.py", new="python train.py --fast"),
         Change(kind="rule", name="evaluation.metrics", old="accuracy, metrics/money.py:cost", new="accuracy, mcc, metrics/money.py:cost"),
-        Change(kind="rule", name="gate.confidence", old="0.95", new="0.9"),
-        Change(kind="rule", name="gate.rules accuracy min", old="0.9", new="0.8"),
-        Change(kind="rule", name="gate.rules accuracy margin", old="0.01", new="0.05"),
+        Change(kind="rule", name="gate.confidence", old="0.95", new="0.9", is_weakening=True),
+        Change(kind="rule", name="gate.rules accuracy min", old="0.9", new="0.8", is_weakening=True),
+        Change(kind="rule", name="gate.rules accuracy margin", old="0.01", new="0.05", is_weakening=True),
     ]
 
 
@@ -186,8 +186,8 @@ def test_a_rule_that_was_removed_and_a_contract_that_was_dropped_show(root: Path
     )
 
     assert found == [
-        Change(kind="rule", name="data.contracts data/train.parquet", old="contracts/train.yaml", new=None),
-        Change(kind="rule", name="gate.rules accuracy min", old="0.9", new=None),
+        Change(kind="rule", name="data.contracts data/train.parquet", old="contracts/train.yaml", new=None, is_weakening=True),
+        Change(kind="rule", name="gate.rules accuracy min", old="0.9", new=None, is_weakening=True),
     ]
 
 
@@ -195,9 +195,63 @@ def test_a_changed_schema_or_metric_of_ones_own_is_a_rule_that_changed(root: Pat
     found = after(root, {"contracts/train.yaml": "columns: {age: {}}\n", "metrics/money.py": "def cost(): return 0\n"})
 
     assert found == [
-        Change(kind="rule", name="contracts/train.yaml", old=None, new="+1 −1"),
+        Change(kind="rule", name="contracts/train.yaml columns.age", old=None, new="asked for"),
         Change(kind="rule", name="metrics/money.py", old=None, new="+1 −1"),
     ]
+
+
+def test_what_a_contract_asks_less_is_told_rule_by_rule_as_a_weakening(root: Path) -> None:
+    column = "columns:\n  age: {{dtype: int64, nullable: {nullable}, checks: {{in_range: {{min_value: 0, max_value: {most}}}}}}}\n"
+    commit_files(root, {"contracts/train.yaml": column.format(nullable="false", most=120)}, "a contract")
+    assert after(root, {"contracts/train.yaml": column.format(nullable="true", most=100)}) == [
+        Change(kind="rule", name="contracts/train.yaml columns.age.nullable", old="false", new="true", is_weakening=True),
+        Change(kind="rule", name="contracts/train.yaml columns.age.max_value", old="120", new="100"),
+    ]
+
+
+def test_a_schema_in_other_words_is_no_weakening(root: Path) -> None:
+    assert after(root, {"contracts/train.yaml": "# all the same\ncolumns: {}\n"}) == [
+        Change(kind="rule", name="contracts/train.yaml", old=None, new="+1 −0")
+    ]
+
+
+def test_a_schema_that_cannot_be_read_any_more_is_a_weakening(root: Path) -> None:
+    assert [change.is_weakening for change in after(root, {"contracts/train.yaml": "columns: 7\n"})] == [True]
+
+
+PYTHON_CONFIG = CONFIG.replace("contracts/train.yaml", "contracts/train.py:Train")
+
+
+@pytest.mark.parametrize("changed", ["contracts/train.py", "contracts/limits.py"])
+def test_of_a_schema_in_python_any_change_also_of_what_it_imports_is_a_weakening(root: Path, changed: str) -> None:
+    files = {"contracts/train.py": "from contracts.limits import MOST\n", "contracts/limits.py": "MOST = 1\n"}
+    commit_files(root, {"mlgate.yaml": PYTHON_CONFIG, **files}, "in Python")
+    assert after(root, {changed: files[changed] + "# one more line\n"}) == [
+        Change(kind="rule", name=changed, old=None, new="+1 −0", is_weakening=True)
+    ]
+
+
+def test_a_schema_in_python_that_stays_is_not_touched_by_other_code(root: Path) -> None:
+    commit_files(root, {"mlgate.yaml": PYTHON_CONFIG, "contracts/train.py": "import pandera\n"}, "in Python")
+    assert [change.kind for change in after(root, {"train.py": "three\n", "contracts/other.py": "x\n"})] == ["code", "code"]
+
+
+def test_another_language_for_a_schema_is_a_weakening_until_somebody_has_looked(root: Path) -> None:
+    found = after(root, {"mlgate.yaml": PYTHON_CONFIG, "contracts/train.py": "import pandera\n"})
+    assert {change.name for change in found if change.is_weakening} == {"data.contracts data/train.parquet", "contracts/train.py"}
+
+
+def test_other_code_of_a_metric_that_a_rule_rests_on_is_a_weakening(root: Path) -> None:
+    commit_files(root, {"mlgate.yaml": CONFIG + "    - {metric: cost, max: 5}\n"}, "a rule on cost")
+    assert after(root, {"metrics/money.py": "def cost(): return 0\n"}) == [
+        Change(kind="rule", name="metrics/money.py", old=None, new="+1 −1", is_weakening=True)
+    ]
+
+
+def test_a_baseline_whose_rules_cannot_be_read_is_a_weakening_until_somebody_has_looked(root: Path) -> None:
+    commit_files(root, {"mlgate.yaml": "rules: of another version\n"}, "broken")
+    [change] = after(root, {"mlgate.yaml": CONFIG})
+    assert (change.old, change.is_weakening) == ("not valid for this version of mlgate", True)
 
 
 def test_a_schema_the_candidate_no_longer_uses_is_still_a_rule(root: Path) -> None:
@@ -212,10 +266,13 @@ def test_a_schema_the_candidate_no_longer_uses_is_still_a_rule(root: Path) -> No
     told = changes(root, baseline)
     found = {change.name: (change.kind, change.new) for change in told}
 
-    assert len(told) == len(found) == 3, "nothing is told twice"
-    assert found["data.contracts data/train.parquet"] == ("rule", "contracts/lax.yaml")
-    assert found["contracts/lax.yaml"] == ("rule", "new, +3 −0")
-    assert found["contracts/train.yaml"] == ("rule", "deleted, +0 −1")
+    assert found == {
+        "data.contracts data/train.parquet": ("rule", "contracts/lax.yaml"),
+        "contracts/lax.yaml columns.a": ("rule", "asked for"),
+        "contracts/lax.yaml columns.b": ("rule", "asked for"),
+    }
+    assert len(told) == len(found), "nothing is told twice"
+    assert not any(change.is_weakening for change in told), "it asks more than the one before"
 
 
 def test_a_first_configuration_says_that_all_its_rules_are_new(tmp_path: Path) -> None:

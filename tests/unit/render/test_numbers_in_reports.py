@@ -113,7 +113,13 @@ sizes = st.floats(-1e6, 1e6).filter(lambda value: value == 0 or abs(value) > 1e-
 
 def test_a_bar_shows_where_no_difference_and_the_margin_lie() -> None:
     drawn = intervals.draw(-5.8, -7.9, -3.9, 1.0, is_lower_better=False)
-    assert drawn == "─━━●━━━──┊┼──────────"
+    assert drawn == "─▬▬●▬▬▬──╫┼──────────"
+
+
+def test_a_bar_is_drawn_from_one_font() -> None:
+    """WGL4, which the monospaced fonts of Windows, macOS and Linux all have: a letter of another font has another width."""
+    of_wgl4 = set("─│┌┐└┘├┤┬┴┼═║╒╓╔╕╖╗╘╙╚╛╜╝╞╟╠╡╢╣╤╥╦╧╨╩╪╫╬▀▄█▌▐░▒▓■□▪▫▬▲►▼◄◊○●◘◙◦")
+    assert {intervals.AXIS, intervals.ZERO, intervals.MARGIN, intervals.RANGE, intervals.POINT} <= of_wgl4
 
 
 def test_right_is_better_whatever_the_metric() -> None:
@@ -131,7 +137,7 @@ def test_every_bar_has_the_same_width_and_one_point(
     assert len(drawn) == intervals.WIDTH
     assert drawn.count(intervals.POINT) == 1
     middle = drawn[intervals.WIDTH // 2]
-    assert middle in "┼╋●┊┿"
+    assert middle in "┼●╫"
     better = -point if is_lower_better else point
     position = drawn.index(intervals.POINT)
     assert math.copysign(1, better) * (position - intervals.WIDTH // 2) >= 0

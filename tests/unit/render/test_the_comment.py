@@ -143,14 +143,47 @@ def test_the_table_has_a_row_a_metric_with_interval_and_margin() -> None:
     text = comment(better())
     assert "|Metric|Baseline|Candidate|Difference|Verdict|\n|:--|--:|--:|:--|:--|\n" in text
     assert (
-        "|`accuracy`|95.0\u00a0%|97.2\u00a0%|+2.2\u00a0pt\u00a0(+0.9\u00a0to\u00a0+3.7)<br>`────────┊─┼─━━━●━━━━─`|✅\u00a0better|" in text
+        "|`accuracy`|95.0\u00a0%|97.2\u00a0%|+2.2\u00a0pt\u00a0(+0.9\u00a0to\u00a0+3.7)<br>`────────╫─┼─▬▬▬●▬▬▬▬─`|✅\u00a0better|" in text
     )
-    assert "|`latency_p95_ms`|96.2|141.5|+45.2|no margin|" in text
+    assert "|`latency_p95_ms`|96.2|141.5|+45.2|uncertified, no interval|" in text
 
 
 def test_rules_that_fail_come_first() -> None:
     rules = [line for line in comment(worse()).split("\n") if "holds|" in line or "fails|" in line]
     assert ["fails" in rule for rule in rules] == [True, True, False]
+
+
+def test_below_the_table_everything_is_folded_but_what_ended_the_run() -> None:
+    for case in ("better", "worse", "cannot_tell", "first_model", "regression"):
+        unfolded = re.sub(r"<details>.*?</details>", "", comment(CASES[case]()), flags=re.DOTALL)
+        assert len([line for line in unfolded.split("\n") if line.strip()]) <= 12
+        assert unfolded.count("\n|:--") == 1
+
+
+@pytest.mark.parametrize(
+    ("case", "title"),
+    [("worse", "Rules: 2 of 3 fail"), ("better", "Rules: 3 hold"), ("cannot_tell", "Rules: 1 holds, 1 with a warning")],
+)
+def test_folded_rules_say_what_they_hold(case: str, title: str) -> None:
+    assert f"<summary>{title}</summary>" in comment(CASES[case]())
+
+
+def test_a_rule_that_fails_without_an_interval_is_told_in_the_table() -> None:
+    evidences = better()
+    found = evidences["gate"].findings
+    assert isinstance(found, GateFindings)
+    rules = [*found.rules[:2], found.rules[2].model_copy(update={"is_passed": False, "reason": "141.5 is above 100"})]
+    evidences["gate"] = stage("gate", "x", 0.1, found.model_copy(update={"is_open": False, "rules": rules}), "failed")
+    assert "|`latency_p95_ms`|96.2|141.5|+45.2|❌\u00a0fails: 141.5 is above 100|" in comment(evidences)
+
+
+def test_emoji_never_stand_alone() -> None:
+    """Whoever cannot see them, or hears them read out, loses nothing."""
+    for case in CASES:
+        for line in comment(CASES[case](), examples=True).split("\n"):
+            for cell in line.strip("|").split("|") if line.startswith("|") else [line]:
+                if re.search("[✅❌⚠]", cell):
+                    assert re.search(r"[A-Za-z]{4,}", re.sub(r"`[^`]*`", "", cell)), cell
 
 
 def test_a_first_model_shows_values_without_a_baseline() -> None:

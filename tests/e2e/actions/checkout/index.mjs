@@ -16,4 +16,6 @@ if (input("fetch-depth") === "0") {
   git("fetch", "--quiet", `--depth=${input("fetch-depth")}`, "origin", wanted);
 }
 git("checkout", "--quiet", "--force", "--detach", "FETCH_HEAD");
+if (input("lfs") === "true") git("lfs", "pull");
+if (input("submodules") !== "false") git("-c", "protocol.file.allow=always", "submodule", "update", "--init", "--quiet");
 git("--no-pager", "log", "-1", "--oneline");

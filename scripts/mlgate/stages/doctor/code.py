@@ -1,0 +1,101 @@
+"""doctor: the user's interpreter and commands, and the GPU. Nothing of the user's is run but `python --version`."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from mlgate.config import Config
+from mlgate.environment import user_environment, user_interpreter
+from mlgate.errors import InputError
+from mlgate.stages import commands
+from mlgate.stages.doctor.findings import Finding, ok, problem, unneeded
+from mlgate.stages.doctor.subject import Subject
+
+_TIMEOUT_S = 8
+_ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=\S*$")
+_WORD = re.compile(r"[\w./+@%~-]+$")
+_SCRIPT = re.compile(r"[\w./-]+\.py$")
+
+
+def look(subject: Subject) -> Iterator[Finding]:
+    """Whether there is a Python for the user's code, and whether the commands' programs are there."""
+    try:
+        interpreter, environ = user_interpreter(), user_environment()
+    except InputError as error:
+        yield problem(str(error))
+        return
+    version = _said([str(interpreter), "--version"], subject.root, environ)
+    yield ok(f"{interpreter}: {version}") if version else problem(f"{interpreter}: does not start", "name another in MLGATE_USER_PYTHON")
+    for key, command in _commands(subject.config) if subject.config else []:
+        yield from _command(subject.root, key, command, environ)
+
+
+def look_at_gpu(subject: Subject) -> Iterator[Finding]:
+    """Which GPU there is, for information: only the training knows whether it needs one."""
+    program = shutil.which("nvidia-smi")
+    asked = ["--query-gpu=name,memory.total,driver_version", "--format=csv,noheader"]
+    said = _said([program, *asked], subject.root, os.environ) if program else None
+    if said:
+        yield ok("; ".join(f"GPU {', driver '.join(line.rsplit(', ', 1))}" for line in said.splitlines()))
+    elif program:
+        yield unneeded("nvidia-smi is there, and finds no GPU")
+    else:
+        yield unneeded("no NVIDIA GPU here; only a training that asks for one needs it")
+
+
+def _commands(config: Config) -> list[tuple[str, str]]:
+    found = [(f"checks[{place}]", command) for place, command in enumerate(config.checks)]
+    named = {
+        "data.prepare": config.data.prepare,
+        "train.command": config.train.command if config.train else None,
+        "evaluation.predict": config.evaluation.predict,
+    }
+    return found + [(key, command) for key, command in named.items() if command is not None]
+
+
+def _command(root: Path, key: str, command: str, environ: Mapping[str, str]) -> Iterator[Finding]:
+    words = command.split()
+    while words and _ASSIGNMENT.match(words[0]):
+        words.pop(0)
+    if not words or not _WORD.match(words[0]):
+        yield unneeded(f"{key}: '{commands.short(command)}' is for the shell to take apart")
+        return
+    kind = _kind(root, words[0], environ)
+    if kind is None:
+        yield problem(f"{key}: no program '{words[0]}' on PATH", "install it, or correct the command; in CI, setup-command does that")
+    elif words[0].startswith("python") and len(words) > 1 and _SCRIPT.match(words[1]) and not (root / words[1]).is_file():
+        yield problem(f"{key}: no file '{words[1]}'", "correct the command; it runs in the folder of mlgate.yaml")
+    else:
+        yield ok(f"{key}: {commands.short(command)}")
+
+
+def _kind(root: Path, word: str, environ: Mapping[str, str]) -> str | None:
+    """What bash, which will run the command, takes its first word for: a file, a builtin, a keyword. None for nothing."""
+    bash = shutil.which("bash")
+    if bash is None:
+        return "file" if shutil.which(word, path=environ["PATH"]) or (root / word).is_file() else None
+    return _said([bash, "--noprofile", "--norc", "-c", 'type -t -- "$1"', "bash", word], root, environ)
+
+
+def _said(command: list[str], root: Path, environ: Mapping[str, str]) -> str | None:
+    """What a program prints; None where it fails."""
+    try:
+        finished = subprocess.run(
+            command,
+            cwd=root,
+            env=environ,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=_TIMEOUT_S,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return (finished.stdout or finished.stderr).strip() or None if finished.returncode == 0 else None

@@ -1,0 +1,70 @@
+"""History that a shallow checkout left out, fetched from origin when it is needed; tried once, and never by asking anybody."""
+
+from __future__ import annotations
+
+import base64
+import os
+import subprocess
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from mlgate import git
+from mlgate.console import Console, plain
+from mlgate.context import RunContext
+from mlgate.errors import InfrastructureError
+
+TIMEOUT_S = 300.0
+_tried: set[Path] = set()
+
+
+def deepen(root: Path, context: RunContext) -> bool:
+    """Fetch what is missing of a shallow clone's history, with the token of this run where there is one.
+
+    A job without a token, whose checkout kept none either, reaches public repositories only; a private one refuses, and nobody is asked
+    for a password.
+
+    Returns:
+        Whether there is more history now.
+    """
+    top = git.toplevel(root)
+    if top is None or top in _tried or not git.is_shallow(root) or not (url := git.try_text(root, "remote", "get-url", "origin")):
+        return False
+    _tried.add(top)
+    console = Console()
+    with console.progress("fetching the history that this shallow checkout lacks"):
+        try:
+            git.run(root, "fetch", "--quiet", "--unshallow", "--no-tags", "origin", env=_environment(url, context), timeout_s=TIMEOUT_S)
+        except (subprocess.CalledProcessError, InfrastructureError) as error:
+            reason = error.stderr.decode(errors="replace") if isinstance(error, subprocess.CalledProcessError) else str(error)
+            last = next((line for line in reversed(reason.splitlines()) if line.strip()), "")
+            if context.token:
+                last = last.replace(context.token, "***")
+            console.line(f"  the history that this shallow checkout lacks cannot be fetched: {plain(git.without_credentials(last))[:200]}")
+            return False
+    console.line("  fetched the history that this shallow checkout lacked; `fetch-depth: 0` does so at once")
+    return True
+
+
+def _environment(url: str, context: RunContext) -> dict[str, str]:
+    """Settings for git that keep it from asking, and the token for the run's own server only: arguments are visible to everybody."""
+    settings = {
+        "GIT_ASKPASS": "",
+        "SSH_ASKPASS": "",
+        "GCM_INTERACTIVE": "never",
+        "GIT_SSH_COMMAND": os.environ.get("GIT_SSH_COMMAND") or "ssh -oBatchMode=yes -oConnectTimeout=20",
+    }
+    server = _server(context.server_url)
+    if context.token is None or server is None or _server(url) != server:
+        return settings
+    header = "basic " + base64.b64encode(f"x-access-token:{context.token}".encode()).decode()
+    first = int(os.environ.get("GIT_CONFIG_COUNT") or 0)
+    # Empty first: a header that the checkout left beside ours would make two, which GitHub refuses.
+    pairs = [(f"http.{server}/.extraheader", ""), (f"http.{server}/.extraheader", f"AUTHORIZATION: {header}")]
+    for number, (key, value) in enumerate(pairs, first):
+        settings |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
+    return {**settings, "GIT_CONFIG_COUNT": str(first + len(pairs))}
+
+
+def _server(url: str) -> str | None:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2].lower()}" if parts.scheme in ("http", "https") else None
