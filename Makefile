@@ -97,7 +97,7 @@ demo: .venv/.ready .build/user/.ready ## a real repository, a baseline, four pul
 
 bench: .venv/.ready .build/user/.ready .build/by-hand/.ready ## a pull request beside its hand-written equivalent, start-up, stages
 	$(RUN)/python tests/benchmarks/pull_request.py --python .build/user/bin --by-hand .build/by-hand/bin
-	$(RUN)/python tests/benchmarks/folder.py --runs 1
+	$(RUN)/python tests/benchmarks/folder.py --runs 2
 
 stamp: .venv/.ready ## set the version (or a mirror) our workflows refer to: make stamp OWNER=mlgate/mlgate REF=v0.1.0
 	$(RUN)/python scripts/stamp.py --owner "$(OWNER)" --ref "$(REF)"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import itertools
 import re
 from collections.abc import Iterable, Iterator
@@ -35,6 +36,7 @@ _WORDS = {
     "get": "…",
     "partition": "ref",
     "removesuffix": "name_",
+    "skipped": "",
     "stdout": "reason",
     "tracking": "server",
     "kind of": "kind",
@@ -65,6 +67,7 @@ class Message:
         return self.area == area or self.area.startswith(f"{area}.")
 
 
+@functools.cache
 def collect(package: Path = PACKAGE) -> list[Message]:
     """Every message, by area and text. What varies shows as the variable's name, or as what it can hold where that is written nearby."""
     modules = [_Module(_area(path, package), ast.parse(path.read_text())) for path in sorted(package.rglob("*.py"))]

@@ -147,7 +147,7 @@ def _trust(text: str, job: str) -> str:
     """The comment above a job, which says what it runs and holds."""
     lines = text[text.index("\njobs:\n") :].splitlines()
     at = lines.index(f"  {job}:")
-    above = []
+    above: list[str] = []
     while lines[at - 1].startswith("  #"):
         at -= 1
         above.insert(0, lines[at].strip().removeprefix("#").strip())
@@ -172,7 +172,7 @@ def actions() -> str:
 def workflows() -> str:
     rows = ["| workflow | what it does |", "|---|---|"]
     for path in sorted((ROOT / ".github/workflows").glob("reusable-*.yml")):
-        first = re.split(r"\. (?=Copy)|\n\n", _header(path.read_text())[0])[0]
+        first = re.split(r"\.\s+(?=Copy)|\n\n", _header(path.read_text())[0])[0]
         rows.append(f"| [`{path.name}`]({_page_of(path).relative_to(DOCS)}) | {_cell(first)} |")
     return "\n".join([*rows, ""])
 
@@ -224,7 +224,17 @@ def _table(kind: str, entries: dict[str, Any] | None) -> str:
     return "\n".join(rows) + "\n\n"
 
 
-GENERATED = {"configuration": configuration, "workflows": workflows, "actions": actions}
+def metrics() -> str:
+    """The metrics mlgate knows by name."""
+    rows = ["| metric | task | better | needs probabilities |", "|---|---|---|---|"]
+    for task, names in (("classification", config.CLASSIFICATION_METRICS), ("regression", config.REGRESSION_METRICS)):
+        for name in names:
+            better = "lower" if name in config.LOWER_IS_BETTER else "higher"
+            rows.append(f"| `{name}` | {task} | {better} | {'yes' if name in config.METRICS_OF_SCORES else ''} |")
+    return "\n".join([*rows, ""])
+
+
+GENERATED = {"metrics": metrics, "configuration": configuration, "workflows": workflows, "actions": actions}
 
 
 def _generated(what: str) -> str:

@@ -187,8 +187,8 @@ CHANGES = [
     e.Change(kind="parameter", name="train.n_estimators", old="100", new="300"),
     e.Change(kind="parameter", name="train.max_depth", old=None, new="12"),
     e.Change(kind="data", name="data/train.parquet", old="md5:77665544332211009988aabbccddeeff", new=TRAIN_DATA.hash),
-    e.Change(kind="code", name="src/train.py", old="5a1b", new="6c2d"),
-    e.Change(kind="code", name="src/features.py", old=None, new="8899"),
+    e.Change(kind="code", name="src/train.py", old=None, new="+12 −3"),
+    e.Change(kind="code", name="src/features.py", old=None, new="new, +40 −0"),
 ]
 _GATE_DEFAULTS: dict[str, Any] = {
     "verdict": None,

@@ -189,10 +189,11 @@ def _collect_artifacts(workspace: Workspace) -> None:
 
 
 def _init(options: argparse.Namespace) -> int:
+    from mlgate.console import plain
     from mlgate.stages import init
 
     for line in init.run(options.working_directory.resolve(), options.config, is_forced=options.force):
-        print(line)
+        print(line[: len(line) - len(line.lstrip())] + plain(line))
     return 0
 
 
@@ -340,7 +341,7 @@ def _set_stage_outputs(evidence: Evidence[Any], workspace: Workspace) -> None:
 
 def _set_outputs(**outputs: str) -> None:
     if path := os.environ.get("GITHUB_OUTPUT"):
-        with open(path, "a", encoding="utf-8") as stream:
+        with open(path, "a", encoding="utf-8", errors="backslashreplace") as stream:
             stream.writelines(f"{name}={' '.join(value.split())}\n" for name, value in outputs.items())
 
 

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from mlgate.console import plain
 from mlgate.errors import InputError
 from mlgate.evidence import RunRef
 
@@ -111,7 +112,7 @@ class RunContext:
         A status belongs to a commit, and a verdict is on merging it into one branch: those on other branches than the default one have
         names of their own, or a pull request into an old branch would answer for one of the same commit into the default branch.
         """
-        base = (self.base_ref or "").removeprefix("refs/heads/")
+        base = plain((self.base_ref or "").removeprefix("refs/heads/"))  # a branch may be named with what turns text around
         into = f" into {base[:_MAX_BRANCH]}" if base and self.default_branch and base != self.default_branch else ""
         return f"mlgate/{model}{into}{' on trial' if self.is_trial else ''}"
 

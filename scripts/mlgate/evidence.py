@@ -383,6 +383,8 @@ class Override(Record):
     head_sha: Commit
     """Head of the pull request it was given for; it opens the gate for no other."""
     pull_request: int
+    into: Text | None = None
+    """The branch that pull request was into; it opens the gate to no other. None in records of old."""
     by: Text
     """Login."""
     permission: Text

@@ -202,7 +202,7 @@ class _Output:
         self._show(chunk)
 
     def _show(self, chunk: bytes) -> None:
-        if self._echo is None:
+        if self._echo is None or not chunk:  # an empty one is the end of the pipe, and no open line
             return
         try:
             self._echo.write(chunk)

@@ -63,9 +63,10 @@ def main() -> None:
         evidence_bytes = 0
         for number in range(options.runs):
             clone = folder / f"clone-{number}"
-            for command in ("dvc pull", "mlgate pull-data"):
+            for command in ("dvc pull", "mlgate pull-data") if number % 2 else ("mlgate pull-data", "dvc pull"):
                 run("git", "clone", "--quiet", origin, clone, cwd=folder, environment=environment)
                 tool, *arguments = command.split()
+                os.sync()  # the disk must not still be busy with what the other one wrote
                 times[command].append(run(TOOLS / tool, *arguments, cwd=clone, environment=environment))
                 if tool == "mlgate":
                     times[f"{command}, all there"].append(run(TOOLS / tool, *arguments, cwd=clone, environment=environment))

@@ -12,6 +12,7 @@ from mlgate.config import user_code
 from mlgate.contracts import rules, schema_file, tables
 from mlgate.errors import InputError
 from mlgate.evidence import BrokenRule, ContractFindings
+from mlgate.mistakes import lookalike
 
 _TIME_LIMIT_S = 3600
 
@@ -39,6 +40,8 @@ def check(root: Path, data: str, schema: str, *, is_showing_values: bool = False
     """
     started = time.perf_counter()
     code = user_code(schema)
+    if not (root / data).exists():
+        raise InputError(f"{data}: no such file{lookalike(root / data) or '; does data.pull name it, or does data.prepare make it?'}")
     if code is not None:
         answer = _in_user_python(root, data, code, is_showing_values)
     elif Path(schema).suffix.lower() in (".yaml", ".yml"):

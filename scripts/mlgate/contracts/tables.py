@@ -10,8 +10,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-from mlgate.mistakes import lookalike
-
 CSV = frozenset({".csv"})
 PARQUET = frozenset({".parquet", ".pq"})
 JSON_LINES = frozenset({".jsonl", ".ndjson"})
@@ -33,8 +31,7 @@ def read(path: Path) -> Any:
             raise UnreadableTableError("a folder without Parquet files; expected a CSV, Parquet or JSON lines file")
         suffix = ".parquet"
     elif not path.exists():
-        hint = lookalike(path) or "; does 'data.pull' name it, or does 'data.prepare' make it?"
-        raise UnreadableTableError(f"no such file{hint}")
+        raise UnreadableTableError("no such file")
     elif path.stat().st_size == 0:
         raise UnreadableTableError("the file is empty")
     try:

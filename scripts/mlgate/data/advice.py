@@ -63,7 +63,7 @@ def place(repo: Any, name: str | None, default: str | None) -> Place:
 
 def credentials(place: Place) -> str:
     """Where to put credentials for a place."""
-    return f"give the data job credentials that may read it: {_CREDENTIALS.get(place.scheme, f'in {_SECRET}')} (docs/data.md)"
+    return f"give the data job credentials that may read it: {_CREDENTIALS.get(place.scheme, f'in {_SECRET}')} (mlgate's docs/data.md)"
 
 
 def corrupted(place: Place, faults: Sequence[Fault], command: str) -> str:

@@ -74,7 +74,9 @@ class TriggeringForge:
 
     def __init__(self, context: RunContext) -> None:
         if context.repository is None or context.triggering is None:
-            raise InputError(f"triggering-run: expected the event 'workflow_run', got '{context.event}'; see docs/forks-and-security.md")
+            raise InputError(
+                f"triggering-run: expected the event 'workflow_run', got '{context.event}'; see mlgate's docs/forks-and-security.md"
+            )
         if context.token is None:
             raise InputError("MLGATE_GITHUB_TOKEN: not set; give the action 'github-token: ${{ github.token }}'")
         self.run: TriggeringRun = context.triggering

@@ -353,13 +353,10 @@ def _side(value: str | None, kind: str) -> Line:
 
 
 def _code_change(change: Change) -> str:
-    return (
-        "added "
-        if change.old is None and change.new is not None
-        else "removed "
-        if change.new is None and change.old is not None
-        else "changed "
-    )
+    """By what `changes` says of a file: `new, +10 −0`, `deleted, +0 −3`, `renamed from x, +1 −1`, `+1 −1`."""
+    said = change.new or ""
+    words = {"new, ": "added ", "deleted, ": "removed ", "renamed ": "renamed "}
+    return next((word for start, word in words.items() if said.startswith(start)), "changed ")
 
 
 def _short(summary: str) -> str:

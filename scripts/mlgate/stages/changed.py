@@ -238,5 +238,5 @@ def _is_recorded(now: Tree, context: RunContext, model: Model) -> bool:
 
 
 def _json(value: object) -> str:
-    """On one line, without a blank: step outputs lose double ones, and folders may have them."""
-    return json.dumps(value, separators=(",", ":")).replace(" ", "\\u0020")
+    """On one line, without a blank: step outputs lose double ones, and folders may have them. Nor with what the runner obeys in a log."""
+    return json.dumps(value, separators=(",", ":")).replace(" ", "\\u0020").replace("##[", "##\\u005b")

@@ -152,7 +152,9 @@ def _rules(workspace: Workspace, old: Revision, new: Revision, old_config: Confi
 def _judges_told(paths: Iterable[str], weakened: frozenset[str], files: Mapping[str, ChangedFile]) -> list[Change]:
     """Files that decide what passes and changed, of which nothing more can be told than that. Behind a link, Git names another one."""
     return [
-        Change(kind="rule", name=path, old=None, new=files[path].summary if path in files else "not the same", is_weakening=path in weakened)
+        Change(
+            kind="rule", name=path, old=None, new=files[path].summary if path in files else "not the same", is_weakening=path in weakened
+        )
         for path in paths
         if path in files or path in weakened
     ]

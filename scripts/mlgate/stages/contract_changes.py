@@ -87,7 +87,10 @@ def _compared(old: Revision, new: Revision, before: str, after: str) -> list[Cha
     if user_code(before) or user_code(after):
         one, other = _content(old, before), _content(new, after)
         changed = {name for name in (*one, *other) if one.get(name) != other.get(name)}
-        return changed or ([] if _name(before) == _name(after) else {path})
+        if not changed and _name(before) == _name(after):
+            return []
+        # A schema that is no longer asked may lie there as it was: the entry of `data.contracts` tells of it.
+        return {name for name in changed if old.read(name) != new.read(name)} or {path}
     found = schema_changes.compare(old.read(before) or b"", new.read(after) or b"")
     if found is None:
         return {path}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -188,7 +188,7 @@ def _findings(
     workspace: Workspace, candidate: _Candidate, base: BaselineCommit, baseline: Baseline | None, rules: Config, rules_from: Any
 ) -> GateFindings:
     model = candidate.findings.candidate
-    rescored = None
+    rescored, on_record = None, baseline
     if baseline is not None and candidate.predictions is not None and baseline.predictions is not None:
         # From here on, the baseline may have answers to examples that its record lacks.
         baseline, rescored = gate_rescoring.on_this_holdout(workspace, baseline, candidate.predictions, candidate.findings)
@@ -209,6 +209,11 @@ def _findings(
         rows = gate_comparison.comparisons(examined, progress.say)
         slices = gate_comparison.slices(examined, progress.say) if pairing else gate_comparison.slices_of_first(examined, model.slices)
     decision = gate_rules.decide(rules, rows, defined, has_baseline=baseline is not None)
+    if rescored is not None and rescored.recorded_examples:
+        # What the others' answers are worth, nobody knows: the job that made them runs the candidate's code.
+        old = replace(examined, baseline=on_record, pairing=_paired(workspace, candidate.predictions, on_record))
+        with workspace.console.progress("comparing on the recorded examples") as progress:
+            decision = gate_rules.unless_worse(decision, rules, gate_comparison.guarded(old, progress.say), old.shared_examples)
     return GateFindings(
         is_open=decision.is_open,
         verdict=decision.verdict,
@@ -261,14 +266,16 @@ def _holdout_change(
     workspace: Workspace, base: BaselineCommit, baseline: Baseline | None, candidate: Predictions | None, store: Store
 ) -> list[Change]:
     """How the holdout differs from the one on record for the baseline commit."""
-    if baseline is None or candidate is None or workspace.config.evaluation.columns.id is None or baseline.ids == "row numbers":
-        return []  # row numbers are paired only where the holdout is the same
+    if baseline is None or candidate is None:
+        return []
+    is_numbered = workspace.config.evaluation.columns.id is None or baseline.ids == "row numbers"
     recorded = baseline.predictions
     if baseline.kind != "base":
         recorded = gate_baseline.recorded_predictions(workspace, base.commit, store) if base.commit else None
     elif baseline.source == "re-scored":
         recorded = None  # nothing is on record
-    change = gate_weakening.of_holdout(candidate, recorded) if recorded is not None else None
+    compare = gate_weakening.of_numbered_holdout if is_numbered else gate_weakening.of_holdout
+    change = compare(candidate, recorded) if recorded is not None else None
     return [change] if change is not None else []
 
 

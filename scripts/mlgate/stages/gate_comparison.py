@@ -39,6 +39,10 @@ class Examination:
     """None without a baseline, or without predictions of both."""
 
     @property
+    def shared_examples(self) -> int:
+        return self.pairing.shared_examples if self.pairing else 0
+
+    @property
     def confidence(self) -> float:
         return self.rules.gate.confidence
 
@@ -114,6 +118,18 @@ def comparisons(examined: Examination, say: Callable[[str], None]) -> list[Compa
         row = _row(examined, name, compared) if compared else _uncertified(examined, name)
         if row is not None:
             rows.append(row)
+    return rows
+
+
+def guarded(examined: Examination, say: Callable[[str], None]) -> list[Comparison]:
+    """Rows of the metrics that a margin guards, as far as they can be compared."""
+    pair = _pair(examined)
+    rows = []
+    for name in examined.names:
+        if examined.margin_rule(name) is not None:
+            say(name)
+            if (compared := _compared(examined, name, pair, None)) is not None:
+                rows.append(_row(examined, name, compared))
     return rows
 
 

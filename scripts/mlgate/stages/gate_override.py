@@ -77,6 +77,11 @@ def _verified(context: RunContext, rules: Config, content: bytes, head: str) -> 
         return None, str(error)
     if (found.head_sha, found.model) != (head, rules.model):
         return None, f"it was given for {found.head_sha[:12]} of {found.model}"
+    if context.pull_request not in (None, found.pull_request):  # several can share a commit
+        return None, f"it was given in #{found.pull_request}"
+    base = (context.base_ref or (context.default_branch if context.is_default_branch else None) or "").removeprefix("refs/heads/")
+    if base and found.into not in (None, base):
+        return None, f"it was given for a merge into {found.into}"
     if not context.is_github:
         return found, ""
     if context.token is None:

@@ -67,6 +67,33 @@ def decide(rules: Config, rows: Sequence[Comparison], values: dict[str, float], 
     return Decision(is_open, verdict, _headline(rules, rows, results, guarded, verdict, has_baseline=has_baseline), results)
 
 
+def unless_worse(decision: Decision, rules: Config, recorded: Sequence[Comparison], examples: int) -> Decision:
+    """The same decision, but closed where a guarded metric is worse on the examples that the baseline's record has.
+
+    Args:
+        decision: on the whole holdout, with answers of the baseline that no record has.
+        rules: the deciding configuration.
+        recorded: rows of the guarded metrics on the recorded examples alone.
+        examples: how many these are.
+    """
+    worse = [row for row in recorded if row.verdict == "worse"]
+    if not worse:
+        return decision
+    where = f"on the {examples:,} examples that are on record"
+    results = [
+        RuleResult(
+            rule=f"{row.metric} not worse than the baseline by more than {row.margin or 0:g}, {where}",
+            metric=row.metric,
+            is_passed=False,
+            reason=sentence(row, rules.gate.confidence),
+        )
+        for row in worse
+    ]
+    words = "; ".join(f"{where}, {brief(row, rules.gate.confidence)}" for row in worse[:_MOST_REASONS])
+    headline = words if decision.is_open else f"{decision.headline}; {words}"
+    return Decision(False, "worse", headline, [*decision.rules, *results])
+
+
 def sentence(row: Comparison, confidence: float) -> str:
     """`accuracy 96.4 % → 97.2 %, +0.8 pt (95 %: −0.4 to +2.0): no worse than 1 pt`."""
     scale = numbers.scale_of(row.metric, [row.candidate, row.baseline], row.low, row.high)

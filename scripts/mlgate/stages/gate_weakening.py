@@ -45,6 +45,19 @@ def of_holdout(candidate: Predictions, recorded: Predictions) -> Change | None:
     )
 
 
+def of_numbered_holdout(candidate: Predictions, recorded: Predictions) -> Change | None:
+    """`of_holdout` where nothing but row numbers names the examples: what is gone cannot be told, so any other holdout weakens it."""
+    if candidate.task != recorded.task:
+        return None
+    try:
+        predictions.pair_by_row(candidate, recorded)
+    except predictions.HoldoutChangedError as reason:
+        old, new = (numbers.count(one.n, "example") for one in (recorded, candidate))
+        words = f"{new}: {reason}, and without ids it cannot be told which are the same"
+        return Change(kind="rule", name=HOLDOUT, old=old, new=words, is_weakening=True)
+    return None
+
+
 def of_data(validated: ValidationFindings | None, told: Sequence[Change]) -> list[Change]:
     """Contracts of the baseline that data breaks now, where this change has others in their place.
 

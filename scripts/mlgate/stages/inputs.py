@@ -116,8 +116,8 @@ class Scope:
 
     def reason(self, path: str) -> str | None:
         """Why a path is an input, in words, or None where it is none. Empty for one in the model's own folder."""
-        if cannot_matter(path, self.folder) or (path in self.other_configs and not self.is_unbounded):
-            return None
+        if (cannot_matter(path, self.folder) and path not in self.reached) or (path in self.other_configs and not self.is_unbounded):
+            return None  # a readme that a command reads is no readme
         is_anothers = path.startswith(self.others)
         if path.startswith(self.folder) and not is_anothers:
             return ""

@@ -100,11 +100,9 @@ def _require_recent(root: Path, pull: PullRequest, commit: str | None, created_a
         return
     left = datetime.fromtimestamp(int(listed[at - 1][1]), UTC) if at is not None else None
     if left is None or created_at is None or left < created_at - BASE_MOVED_WITHIN:
-        when = f", which moved on at {left:%Y-%m-%d %H:%M} UTC, long before this run" if left else ", where it never was, long before this run"
-        raise InputError(
-            f"evidence that compares with {commit[:12] if commit else 'no commit'} of {pull.base_ref}{when}; "
-            "merge the base into the pull request, and push"
-        )
+        named = commit[:12] if commit else "no commit"
+        when = f"which the base left at {left:%Y-%m-%d %H:%M} UTC, long before this run" if left else "where the base never was"
+        raise InputError(f"evidence that compares with {named} of {pull.base_ref}, {when}; merge the base into the pull request, and push")
 
 
 def _is_earlier_merge(root: Path, pull: PullRequest, commit: str) -> bool:

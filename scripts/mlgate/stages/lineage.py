@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import posixpath
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -109,12 +110,49 @@ def rules_of(workspace: Workspace, baseline_commit: str | None) -> tuple[Config,
     """The configuration whose rules decide: the baseline commit's, so that a pull request does not grade itself.
 
     The candidate's own where there is no baseline commit, or none of its mlgate.yaml that this version can read.
+
+    Raises:
+        InputError: another model's configuration is gone with this change, so that nobody can tell whether it is this one's.
     """
     if baseline_commit is not None:
-        config = Revision(workspace.root, baseline_commit).config(workspace.config_path)
+        config = config_at(workspace, baseline_commit)
         if config is not None:
             return config, "baseline"
+        if not workspace.context.is_default_branch and (gone := _gone_since(workspace, baseline_commit)):
+            raise InputError(
+                f"{workspace.config_path}: model '{workspace.config.model}' is new, and this change takes {gone[0]} away; a model that is "
+                "moved keeps its name, by which its rules are found. Keep the name, or take the other model away in a change of its own"
+            )
     return workspace.config, "candidate"
+
+
+def config_at(workspace: Workspace, commit: str) -> Config | None:
+    """This model's configuration at a commit, also where it lay in another place then; None where there is none that can be read."""
+    there = Revision(workspace.root, commit)
+    if there.read(workspace.config_path) is not None:
+        return there.config(workspace.config_path)
+    before = _tree_with_others(workspace, commit)
+    configs = (inputs.config_at(before, path) for path in _configurations(workspace, before)) if before else ()
+    return next((config for config in configs if config is not None and config.model == workspace.config.model), None)
+
+
+def _gone_since(workspace: Workspace, commit: str) -> list[str]:
+    """Configurations of a commit that are not there any more, where this one was not there yet."""
+    before = _tree_with_others(workspace, commit)
+    if before is None or Revision(workspace.root, commit).read(workspace.config_path) is not None:
+        return []
+    now = inputs.Tree.at(before.top, workspace.commit if workspace.context.is_github else None)
+    return [path for path in _configurations(workspace, before) if path not in now.entries]
+
+
+def _tree_with_others(workspace: Workspace, commit: str) -> inputs.Tree | None:
+    top = git.toplevel(workspace.root)
+    return None if top is None or git.commit(top, commit) is None else inputs.Tree.at(top, commit)
+
+
+def _configurations(workspace: Workspace, tree: inputs.Tree) -> list[str]:
+    names = {inputs.CONFIG_NAME, posixpath.basename(workspace.config_path)}
+    return sorted(path for path in tree.entries if posixpath.basename(path) in names)
 
 
 def _present(root: Path, commit: str, how: str) -> BaselineCommit:

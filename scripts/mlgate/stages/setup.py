@@ -30,4 +30,4 @@ def run(workspace: Workspace, environ: Mapping[str, str]) -> list[str]:
         lines.append(f"✓ data of {plain(revision)}: {', '.join(dispatch.use_data_of(workspace.root, revision))}")
     if environ.get("MLGATE_PARAMS"):
         lines += [f"✓ {asked.path}: {asked.key} = {plain(str(asked.value))}" for asked in overrides.apply(workspace)]
-    return [*lines, f"✓ {workspace.config_path}: model {workspace.config.model}"]
+    return [*lines, f"✓ {plain(workspace.config_path)}: model {workspace.config.model}"]

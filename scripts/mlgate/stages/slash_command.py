@@ -200,10 +200,10 @@ def _override(asked: _Asked, models: list[_Model]) -> str:
     pull = github.pull_request(comment.number)
     if pull.state != "open":
         raise _RefusedError("This pull request is closed: there is no gate left to open.")
-    head = pull.head.sha
-    judged = _judged(asked, allowed, head, pull.base.ref if pull.base else None)
+    head, base = pull.head.sha, pull.base.ref if pull.base else None
+    judged = _judged(asked, allowed, head, base)
     for each in judged:
-        _record(asked.context, each.model, _given(asked, role, head, each.model))
+        _record(asked.context, each.model, _given(asked, role, head, base, each.model))
     names = ", ".join(f"**{_text(each.model.config.model)}**" for each in judged)
     lines = [
         f"Overridden by **{_text(comment.author)}** ({role}) for {names} at `{head[:12]}`, and recorded in the store.",
@@ -287,12 +287,13 @@ def _run_of(asked: _Asked, model: _Model, marker: Marker | None, head: str) -> S
     return None if model.config.report.comment else asked.github.newest_run(head, asked.workflow)
 
 
-def _given(asked: _Asked, role: str, head: str, model: _Model) -> Override:
+def _given(asked: _Asked, role: str, head: str, base: str | None, model: _Model) -> Override:
     comment = asked.comment
     return Override(
         model=model.config.model,
         head_sha=head,
         pull_request=comment.number,
+        into=base,
         by=comment.author,
         permission=role,
         at=datetime.now(UTC).replace(microsecond=0),

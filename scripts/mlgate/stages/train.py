@@ -131,9 +131,7 @@ def _why(log: dvc_log.Captured, problem: str) -> str:
     return reason.text if reason else problem
 
 
-def _start(
-    workspace: Workspace, recorder: runs.Recorder, place: tracking.Tracking, inputs: _Inputs, command: str
-) -> runs.StartedRun:
+def _start(workspace: Workspace, recorder: runs.Recorder, place: tracking.Tracking, inputs: _Inputs, command: str) -> runs.StartedRun:
     """Have MLflow show the run while it goes on; nothing waits for it."""
     context, commit = workspace.context, workspace.commit
     tags = {

@@ -47,7 +47,9 @@ def dispatch(root: Path, context: RunContext) -> Dispatch:
     return Dispatch(
         workflow=workflow,
         is_there=bool(found),
-        command=f"gh workflow run {workflow} --repo {context.repository} -f pull-request={context.pull_request or 'NUMBER'}",
+        # The commit by its SHA: what is pushed after somebody has read it must not meet the secrets.
+        command=f"gh workflow run {workflow} --repo {context.repository} -f pull-request={context.pull_request or 'NUMBER'}"
+        + (f" -f ref={context.head_sha}" if context.head_sha else ""),
         url=f"{context.server_url}/{context.repository}/actions/workflows/{workflow}",
     )
 

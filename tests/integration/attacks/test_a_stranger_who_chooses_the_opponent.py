@@ -22,9 +22,7 @@ def world(make_world: Callable[..., World]) -> World:  # noqa: F811
     world = make_world()
     commit_files(world.base, {"train.py": "print('a better model')\n"}, "better")
     git(world.base, "push", "--quiet", "origin", "main")
-    pushed = open_workspace(
-        world.base, event="push", repository="octo/models", run_id=2, ref="refs/heads/main", default_branch="main"
-    )
+    pushed = open_workspace(world.base, event="push", repository="octo/models", run_id=2, ref="refs/heads/main", default_branch="main")
     evaluated(pushed, classified(*labels(990)))
     assert stages.run("gate", pushed).findings.recorded_in_store
     git(world.fork, "fetch", "--quiet", "origin")

@@ -18,7 +18,8 @@ import pytest
 from markdown_it import MarkdownIt
 
 from github_stand_in import StandIn
-from support import commit_files, git
+from mlgate import cli
+from support import MINIMAL_CONFIG, commit_files, git, make_repository
 
 GOLDEN = Path(__file__).parent / "golden"
 NUMBER = 7
@@ -26,8 +27,10 @@ LONG = "A" * 10_000_000
 RUNS = "$(touch pwned)`touch pwned`;touch pwned;'\"\\"
 LOOKS = "@octocat #1 <img src=x onerror=alert(1)> [l](http://evil.example) |x| **b** ~~s~~ :tada: </details> {{7*7}} ${{ github.token }}"
 MOVES = "\x1b[31mred\x1b]0;title\x07 \u202egnp\u2066 zero\u200bwidth\ufeff"
-COMMANDS = "\n::error::owned\n::stop-commands::x\n##[add-mask]y\r\n%0A::set-output name=status::passed\n"
+COMMANDS = "\n::error::owned\n::stop-commands::x\n##[add-mask]y\n%0A::set-output name=status::passed"
 EVIL = f"{RUNS} {LOOKS} {MOVES} {COMMANDS}"
+LABEL = f"{RUNS} @octocat <b>x</b> |x| \x1b[31m\u202egnp{COMMANDS}"
+"""As EVIL, in 200 characters: no label or metric has more."""
 # What Git takes for a name of a branch, and a file system for one of a file.
 BRANCH = "x;$(touch${IFS}pwned)`touch${IFS}pwned`<img/src=x>@octocat|#1&'\"%0A\u202egnp"
 FILE = "$(touch pwned)`touch pwned` @octocat <img src=x> |x|\n::error::owned\n##[error]owned \x1b[31m \u202e.txt"
@@ -51,7 +54,7 @@ CONFIG = {
 TRAIN = "import shutil; shutil.copy('made.csv', 'p.csv'); shutil.copy('made.json', 'm.json')\n"
 
 
-def predictions(wrong: int, longest: str = "") -> str:
+def predictions(wrong: int) -> str:
     """100 rows of two hostile classes in three hostile slices."""
     text = io.StringIO()
     rows = csv.writer(text)
@@ -60,9 +63,9 @@ def predictions(wrong: int, longest: str = "") -> str:
         target = index % 2
         rows.writerow([
             f"{index} {EVIL}",
-            f"class {target} {EVIL}",
-            f"class {target ^ (index < wrong)} {EVIL}",
-            f"{index % 3} {EVIL}{longest if index % 3 == 2 else ''}",
+            f"class {target} {LABEL}",
+            f"class {target ^ (index < wrong)} {LABEL}",
+            f"{index % 3} {LABEL}",
         ])  # fmt: skip
     return text.getvalue()
 
@@ -144,7 +147,7 @@ def judged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Judged]:
             "train.py": TRAIN,
             "params.json": json.dumps({f"key {EVIL}": f"old {EVIL}", "long": "short"}),
             "made.csv": predictions(4),
-            "made.json": json.dumps({f"metric {RUNS} @octocat <b> {COMMANDS}": 0.5}),
+            "made.json": json.dumps({f"metric {LABEL}": 0.5}),
             ".gitignore": ".mlgate\np.csv\nm.json\n",
         }
         commit_files(runner.root, files, "first")
@@ -154,8 +157,8 @@ def judged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Judged]:
         git(runner.root, "checkout", "--quiet", "-b", BRANCH)
         patch.setenv("GIT_AUTHOR_NAME", f"octocat {RUNS} @octocat \u202egnp")
         changes = {
-            "params.json": json.dumps({f"key {EVIL}": f"new {EVIL}", "long": LONG, f"added {EVIL}": True}),
-            "made.csv": predictions(2, LONG),
+            "params.json": json.dumps({f"key {EVIL}": f"new {EVIL}", "long": LONG[:900_000], f"added {EVIL}": True}),
+            "made.csv": predictions(2),
             FILE: "x",
         }
         (folder / "message").write_text(f"{EVIL}\n{LONG}")
@@ -238,6 +241,33 @@ def test_ten_megabytes_are_cut_where_they_are_shown_and_do_not_take_long(judged:
         assert path.stat().st_size < 5_000_000, path
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"id,y,y_pred\n1,{LONG},b\n",
+        f"id,y,y_pred,{LONG}\n1,a,b,c\n",
+        f"id,y,{LONG}\n1,a,b\n",
+        f"id,y,y_pred\n1,\x1b[31m{EVIL[:20]}\n::error::{LONG},b\n",
+    ],
+    ids=["label", "column", "missing column", "label of many lines"],
+)
+def test_ten_megabytes_in_a_file_of_predictions_are_one_short_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], text: str
+) -> None:
+    for name in [name for name in os.environ if name.startswith(("GITHUB_", "MLGATE_"))]:
+        monkeypatch.delenv(name)
+    config = MINIMAL_CONFIG.replace("eval/predictions.csv", "p.csv")
+    root = make_repository(tmp_path / "r", {"mlgate.yaml": config, "p.csv": text})
+    started = time.monotonic()
+    code = cli.main(["evaluate", "-C", str(root)])
+    printed = capsys.readouterr()
+    assert code in (0, 2)
+    assert len(printed.out + printed.err) < 5_000
+    assert "\x1b" not in printed.out
+    assert (root / ".mlgate/digits/evidence/evaluate.json").stat().st_size < 50_000
+    assert time.monotonic() - started < 20
+
+
 def test_it_all_reads_as_it_was_reviewed(judged: Judged) -> None:
     """MLGATE_UPDATE_GOLDEN=1 writes the files anew; the difference is then for a person to read."""
     shown = {"hostile-comment.md": judged.comment, "hostile-log.txt": judged.done.stdout}
@@ -253,5 +283,8 @@ def test_it_all_reads_as_it_was_reviewed(judged: Judged) -> None:
 def _settled(text: str, runner: Runner) -> str:
     """Without what differs from run to run: places, ports, durations, hashes."""
     text = text.replace(str(runner.root), "CLONE").replace(runner.github.url, "GITHUB")
+    text = text.replace(str(runner.root.parent), "RUNNER")
+    text = re.sub(r'y-axis "s" .*\n    bar .*', "BARS", text)
+    text = re.sub(r"started \d{4}-\d\d-\d\d \d\d:\d\d UTC", "started WHEN", text)
     text = re.sub(r"\b[0-9a-f]{7,64}\b", "HASH", text)
     return re.sub(r"\b\d+(?:\.\d+)?([ \u00a0])(?:s|ms|min|kB|MB)\b", r"N\1s", text)

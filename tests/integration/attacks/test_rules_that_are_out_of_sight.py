@@ -12,6 +12,8 @@ from mlgate import config, stages
 from mlgate.errors import InputError
 from mlgate.evaluation.predictions import Predictions
 from mlgate.evidence import EvaluateFindings, Evidence, GateFindings
+from mlgate.stages import lineage
+from mlgate.stages.inputs import Tree
 from mlgate.workspace import Workspace
 from support import commit_files, git
 
@@ -80,9 +82,9 @@ def test_no_metric_can_take_anothers_name(names: str) -> None:
 # --- a configuration that moves ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("model", ["digits", "digits2"])
-def test_a_configuration_that_moves_takes_its_rules_along(tmp_path: Path, model: str) -> None:
-    """In a repository of several models nobody names the paths: `changed` finds them."""
+@pytest.fixture
+def several(tmp_path: Path) -> Path:
+    """A repository of several models, where nobody names the configurations' paths: `changed` finds them."""
     top = project(tmp_path / "repository")
     files = {"models/digits/mlgate.yaml": CONFIG, "models/digits/train.py": "print('model 0')\n"}
     commit_files(top, {**files, "models/other/mlgate.yaml": CONFIG.replace("model: digits", "model: other")}, "models")
@@ -91,11 +93,34 @@ def test_a_configuration_that_moves_takes_its_rules_along(tmp_path: Path, model:
     recorded_on_main(top / "models/digits")
     git(top, "checkout", "--quiet", "-b", "feature")
     git(top, "mv", "models/digits", "models/numbers")
+    return top
+
+
+def moved(top: Path, model: str) -> Workspace:
     softer = CONFIG.replace("margin: 0.02", "margin: 0.5").replace("model: digits", f"model: {model}")
     commit_files(top, {"models/numbers/mlgate.yaml": softer, "models/numbers/train.py": "print('worse')\n"}, "moved")
-    evidence = judged(open_workspace(top / "models/numbers"), right=840)
-    assert (evidence.status, evidence.findings.rules_from) == ("failed", "baseline"), evidence.summary
-    assert evidence.findings.verdict == "worse"
+    return open_workspace(top / "models/numbers")
+
+
+def test_a_configuration_that_moves_takes_its_rules_along(several: Path) -> None:
+    evidence = judged(moved(several, "digits"), right=840)
+    assert (evidence.status, evidence.findings.verdict, evidence.findings.rules_from) == ("failed", "worse", "baseline")
+    assert "gate.rules accuracy margin" in weakenings(evidence)
+
+
+def test_one_that_moves_and_takes_another_name_is_no_first_model(several: Path) -> None:
+    evidence = judged(moved(several, "digits2"), right=840)
+    assert (evidence.status, evidence.exit_code) == ("error", 2)
+    assert "this change takes models/digits/mlgate.yaml away" in evidence.summary
+
+
+def test_code_that_is_called_a_readme_is_an_input_of_the_model_whose_command_runs_it(several: Path) -> None:
+    running = CONFIG.replace("model: digits", "model: other").replace("python train.py", "python README.md")
+    commit_files(several, {"models/other/mlgate.yaml": running, "models/other/README.md": "print(1)"}, "a readme")
+    before = git(several, "rev-parse", "HEAD")
+    commit_files(several, {"models/other/README.md": "print('worse')"}, "worse")
+    one, other = (lineage.fingerprint(Tree.at(several, commit), "models/other/mlgate.yaml") for commit in (before, "HEAD"))
+    assert one != other
 
 
 # --- holdouts ----------------------------------------------------------------------------------------------------------
@@ -130,7 +155,9 @@ def test_rows_without_names_cannot_be_thinned_out_by_scoring_the_baseline_again(
 
 def test_a_model_that_is_worse_on_the_recorded_examples_is_not_saved_by_new_ones(tmp_path: Path) -> None:
     """The baseline's answers to these are of a job that runs the pull request's code: it can have them all wrong."""
-    root = project(tmp_path / "repository", CONFIG.replace("  metrics_files", "  predict: python p.py\n  holdout: [h.csv]\n  metrics_files"))
+    root = project(
+        tmp_path / "repository", CONFIG.replace("  metrics_files", "  predict: python p.py\n  holdout: [h.csv]\n  metrics_files")
+    )
     recorded_on_main(root)
     next_commit(root, 1, branch="feature")
     workspace = open_workspace(root)
@@ -141,4 +168,4 @@ def test_a_model_that_is_worse_on_the_recorded_examples_is_not_saved_by_new_ones
     left(workspace, candidate, sabotaged)
     evidence = stages.run("gate", workspace)
     assert evidence.status == "failed", evidence.summary
-    assert "recorded" in evidence.findings.headline
+    assert "on the 1,000 examples that are on record, accuracy is worse" in evidence.findings.headline

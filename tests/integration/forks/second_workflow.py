@@ -225,8 +225,10 @@ class World:
 
 @pytest.fixture(scope="session")
 def _first_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    with pytest.MonkeyPatch.context() as monkeypatch, StandIn(REPOSITORY) as github:
-        yield World.make(tmp_path_factory.mktemp("forks"), github, monkeypatch)
+    with StandIn(REPOSITORY) as github:
+        with pytest.MonkeyPatch.context() as monkeypatch:  # over before the tests: others of this session have stores of their own
+            world = World.make(tmp_path_factory.mktemp("forks"), github, monkeypatch)
+        yield world
 
 
 @pytest.fixture

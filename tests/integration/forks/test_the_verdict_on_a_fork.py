@@ -200,7 +200,7 @@ class TestDataOutOfReach:
         world.leave_failure("pull-data", self.SUMMARY, 3)
         world.take(conclusion="failure")
         gate, _ = world.judge("gate", "report")
-        command = "gh workflow run retrain.yml --repo octo/models -f pull-request=7"
+        command = f"gh workflow run retrain.yml --repo octo/models -f pull-request=7 -f ref={world.head}"
         link = "https://github.com/octo/models/actions/workflows/retrain.yml"
         assert f"a maintainer must dispatch: {command}, or {link}" in gate.summary
         [comment] = world.github.comments(NUMBER)

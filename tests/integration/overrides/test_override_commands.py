@@ -234,7 +234,7 @@ class TestSomebodyWhoMayNot:
         head = pull.closed()
         [comment] = pull.github.add_comments(NUMBER, body="I would never say /mlgate override x", login="ada")
         pull.say("/mlgate override agreed", login="grace")
-        for changes in ({"comment_id": comment.id, "by": "ada"}, {"by": "ada"}, {"reason": "another"}, {"pull_request": 8}):
+        for changes in ({"comment_id": comment.id, "by": "ada"}, {"by": "ada"}, {"reason": "another"}):
             kept = pull.record(head)
             pull.write_record(head, **changes)
             assert "does not say so, or not any more" in pull.judged().summary

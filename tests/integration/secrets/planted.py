@@ -7,6 +7,7 @@ servers with debugging switched on do.
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import os
 import re
@@ -18,7 +19,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 from github_stand_in import StandIn
 from support import commit_files, git
@@ -138,8 +138,6 @@ class World:
         world = cls(folder, github)
         github.add_token(SECRETS["github"])
         content = b"x\n1\n"
-        import hashlib
-
         md5 = hashlib.md5(content).hexdigest()
         served = folder / "served/files/md5" / md5[:2]
         served.mkdir(parents=True)
@@ -226,9 +224,7 @@ class World:
         folder = self.folder / "programs"
         if not folder.exists():
             folder.mkdir()
-            real = next(
-                path for entry in os.environ["PATH"].split(os.pathsep) if (path := Path(entry) / "git").exists()
-            )
+            real = next(path for entry in os.environ["PATH"].split(os.pathsep) if (path := Path(entry) / "git").exists())
             (folder / "git").write_text(GIT.format(arguments=self.folder / "arguments", git=real))
             (folder / "git").chmod(0o755)
         return folder
@@ -238,7 +234,8 @@ class World:
         (self.folder / "out").mkdir(exist_ok=True)
         exported = self.folder / "exported"
         exported.write_text("")
-        secret = f"SERVICE={SECRETS['env']}\nDVC_CONFIG<<END\n['remote \"spare\"']\n    url = http://127.0.0.1:9\n    password = {SECRETS['dvc-config']}\nEND\n"
+        spare = f"['remote \"spare\"']\n    url = http://127.0.0.1:9\n    password = {SECRETS['dvc-config']}\n"
+        secret = f"SERVICE={SECRETS['env']}\nDVC_CONFIG<<END\n{spare}END\n"
         done = self._call(["setup"], {**environ, "MLGATE_SECRET_ENV": secret, "GITHUB_ENV": str(exported)})
         # How the runner is told what to mask, before anything else is said.
         self.said += "".join(line for line in done.stdout.splitlines(keepends=True) if not line.startswith("::add-mask::")) + done.stderr

@@ -310,3 +310,9 @@ class TestUserPython:
         with pytest.raises(InputError, match=said) as error:
             call_user_python(program, {}, root=root, timeout_s=0.5 if "sleep" in text else 60)
         assert "\n" not in str(error.value)
+
+
+def test_no_empty_line_is_put_after_a_command_that_ended_its_own(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    for command, shown in (("true", ""), ("echo a; sleep 0.3", "a\n"), ("printf b; sleep 0.3", "b\n")):
+        run(command, tmp_path)
+        assert capfd.readouterr().out == shown

@@ -55,7 +55,7 @@ class Diagnosis:
     def as_json(self) -> str:
         """For a program."""
         document = {"exit_code": self.exit_code, "findings": [asdict(finding) for finding in self.findings]}
-        return json.dumps(document, indent=1, ensure_ascii=False)
+        return json.dumps(document, indent=1, ensure_ascii=False).replace("##[", "##\\u005b")  # GitHub's runner would obey it
 
     def _summary(self) -> str:
         problems = sum(finding.status == "problem" for finding in self.findings)
