@@ -22,15 +22,16 @@ def main() -> int:
     workflows = [*sorted(ROOT.glob(".github/workflows/*.yml")), *sorted(ROOT.glob("templates/workflows/*.yml"))]
     # As short as it can be: no names, no comments, one job. zizmor asks for more, its users begin with less.
     ten_lines = ROOT / "templates/ten-lines.yml"
+    all_workflows = [*map(str, workflows), str(ten_lines)]
     actions = [ROOT / "action.yml", *sorted(ROOT.glob("actions/*/action.yml"))]
     commands = {
         "zizmor (pedantic)": [
             tool("zizmor"), "--offline", "--persona=pedantic", "--strict-collection", "--no-progress", "--quiet",
             "--config", str(ROOT / "zizmor.yml"), *map(str, workflows), *map(str, actions),
         ],
-        "schema of workflows": [tool("check-jsonschema"), "--builtin-schema", "vendor.github-workflows", *map(str, (*workflows, ten_lines))],
+        "schema of workflows": [tool("check-jsonschema"), "--builtin-schema", "vendor.github-workflows", *all_workflows],
         "schema of actions": [tool("check-jsonschema"), "--builtin-schema", "vendor.github-actions", *map(str, actions)],
-        "language service": [node(), str(HERE / "lint.mjs"), json.dumps(repository()), *map(str, [*workflows, ten_lines, *actions])],
+        "language service": [node(), str(HERE / "lint.mjs"), json.dumps(repository()), *all_workflows, *map(str, actions)],
     }  # fmt: skip
     with ThreadPoolExecutor() as pool:
         finished = dict(zip(commands, pool.map(run, commands.values()), strict=True))
