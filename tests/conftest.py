@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
     from github_stand_in import StandIn
+
+
+@pytest.fixture(scope="session", autouse=True)
+def a_python_called_python(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The users of the tests have an environment in which `python` is one; Debian has only `python3`."""
+    path = os.environ["PATH"]
+    if shutil.which("python") is None:
+        folder = tmp_path_factory.mktemp("bin")
+        (folder / "python").symlink_to(Path(getattr(sys, "_base_executable", "") or sys.executable).resolve())
+        os.environ["PATH"] = f"{folder}{os.pathsep}{path}"
+    yield
+    os.environ["PATH"] = path
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import asyncio
 import base64
 import logging
 import threading
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -67,6 +68,7 @@ def s3_server() -> Iterator[S3]:
     try:
         host, port = server.get_host_and_port()
         endpoint = f"http://{host}:{port}"
+        _forget_all(endpoint)  # moto's servers of one process share what they keep
         options = {"endpoint_url": endpoint, "region_name": "us-east-1", "aws_access_key_id": "root", "aws_secret_access_key": "root"}
         iam = boto3.client("iam", **options)
         keys = [_user(iam, name, allowed) for name, allowed in (("ada", '"s3:*"'), ("reader", '["s3:GetObject*","s3:ListBucket*"]'))]
@@ -78,6 +80,11 @@ def s3_server() -> Iterator[S3]:
     finally:
         settings.INITIAL_NO_AUTH_ACTION_COUNT = before
         server.stop()
+
+
+def _forget_all(endpoint: str) -> None:
+    with urllib.request.urlopen(urllib.request.Request(f"{endpoint}/moto-api/reset", method="POST")):
+        pass
 
 
 def _user(iam: Any, name: str, allowed: str) -> tuple[str, str]:

@@ -40,8 +40,6 @@ def check(root: Path, data: str, schema: str, *, is_showing_values: bool = False
     """
     started = time.perf_counter()
     code = user_code(schema)
-    if not (root / data).exists():
-        raise InputError(f"{data}: no such file{lookalike(root / data) or '; does data.pull name it, or does data.prepare make it?'}")
     if code is not None:
         answer = _in_user_python(root, data, code, is_showing_values)
     elif Path(schema).suffix.lower() in (".yaml", ".yml"):
@@ -65,6 +63,7 @@ def check(root: Path, data: str, schema: str, *, is_showing_values: bool = False
 
 def _here(root: Path, data: str, schema: str, is_showing_values: bool) -> dict[str, Any]:
     found = schema_file.load(root / schema, schema)
+    _check_there(root, data)
     try:
         frame = tables.read(root / data)
     except tables.UnreadableTableError as error:
@@ -79,9 +78,15 @@ def _in_user_python(root: Path, data: str, code: tuple[str, str], is_showing_val
     path, name = code
     if not (root / path).is_file():
         raise InputError(f"{path}: no such schema; write one, or correct data.contracts")
+    _check_there(root, data)
     request = {"data": data, "schema": path, "name": name, "is_showing_values": is_showing_values}
     program = Path(__file__).with_name("user_schema.py")
     answer = process.call_user_python(program, request, root=root, timeout_s=_TIME_LIMIT_S)
     if "error" in answer:
         raise InputError(str(answer["error"]))
     return answer
+
+
+def _check_there(root: Path, data: str) -> None:
+    if not (root / data).exists():
+        raise InputError(f"{data}: no such file{lookalike(root / data) or '; does data.pull name it, or does data.prepare make it?'}")
