@@ -37,6 +37,17 @@ $(UV):
 	@$(UV) sync --locked --inexact --all-extras --group dev --group system --python $(PYTHON)
 	@touch $@
 
+# Servers of Debian's that nothing on PyPI stands in for. Where we may not install, their tests say what they miss. No service is started.
+DEBIAN := openssh-server git-lfs
+.build/debian-packages:
+	@mkdir -p .build
+	@if dpkg --status $(DEBIAN) >/dev/null 2>&1; then touch $@; \
+	elif command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+		echo "Installing $(DEBIAN) …"; \
+		export RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive; \
+		apt-get update -qq && apt-get install -qq -y --no-install-recommends $(DEBIAN) >/dev/null && touch $@; \
+	else echo "Not installed, so not tested: $(DEBIAN)"; fi
+
 # What the examples' users have: their own Python environment, which mlgate never touches.
 .build/user/.ready: examples/digits/requirements.txt examples/diabetes/requirements.txt | $(UV)
 	@echo "Making the environment of the examples …"
@@ -67,7 +78,7 @@ test: lint .venv/.ready .build/user/.ready tests/e2e/actions/node_modules/.ready
 test-fast: .venv/.ready ## unit tests
 	$(PYTEST) -n $(JOBS) tests/unit
 
-test-system: .venv/.ready-system .build/user/.ready ## tests with servers: MLflow's, and installing from nothing
+test-system: .venv/.ready-system .build/user/.ready .build/debian-packages ## tests with servers: MLflow's, and installing from nothing
 	$(PYTEST) tests/system
 
 test-pythons: .venv/.ready ## unit tests on every supported Python this machine has
