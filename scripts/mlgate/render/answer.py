@@ -143,8 +143,7 @@ def _stopped(evidence: Evidence[Any], evidences: Evidences, context: RunContext)
         return Answer("unsure", "was not judged", (f"{evidence.stage} was skipped",))
     doing = _DOING.get(evidence.stage, evidence.stage)
     cause = "something outside the repository failed" if evidence.exit_code == 3 else "the configuration or an input is wrong"
-    retry = ", a retry may help" if evidence.exit_code == 3 else ""
-    return Answer("unsure", _not_yet(context), (f"{cause} while {doing}{retry}",))
+    return Answer("unsure", _not_yet(context), (f"{cause} while {doing}",))
 
 
 def _words(context: RunContext) -> tuple[str, str]:

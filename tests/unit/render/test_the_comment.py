@@ -61,10 +61,7 @@ def first_line(evidences: Any, context: RunContext = PULL_REQUEST) -> str:
         ("broken_contract", "### ❌ digits: must not be merged — the data breaks its contract; nothing was trained"),
         ("failed_check", "### ❌ digits: must not be merged — a check failed"),
         ("failed_training", "### ❌ digits: must not be merged — training failed"),
-        (
-            "infrastructure",
-            "### ⚠️ digits: cannot be merged yet — something outside the repository failed while pulling the data, a retry may help",
-        ),
+        ("infrastructure", "### ⚠️ digits: cannot be merged yet — something outside the repository failed while pulling the data"),
     ],
 )
 def test_the_first_line_says_whether_it_may_be_merged_and_why(case: str, line: str) -> None:
