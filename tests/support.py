@@ -6,6 +6,8 @@ import os
 import subprocess
 from pathlib import Path
 
+from mlgate.evidence import GateFindings
+
 GIT_IDENTITY = {
     "GIT_AUTHOR_NAME": "Ada",
     "GIT_AUTHOR_EMAIL": "ada@example.org",
@@ -23,6 +25,23 @@ evaluation:
   predictions: eval/predictions.csv
   metrics: [accuracy]
 """
+
+
+def decided(*, is_open: bool = True, headline: str | None = None) -> GateFindings:
+    """What a gate found that compared nothing else: a better model, or a worse one."""
+    return GateFindings(
+        is_open=is_open,
+        verdict="better" if is_open else "worse",
+        headline=headline or ("accuracy 0.95 is better" if is_open else "accuracy 0.85 is worse"),
+        is_first_model=False,
+        baseline=None,
+        rules_from="baseline",
+        confidence=0.95,
+        rules=[],
+        comparisons=[],
+        slices=[],
+        changes=[],
+    )
 
 
 def git(root: Path, *arguments: str) -> str:

@@ -58,12 +58,8 @@ class Caller:
             folder: where it goes.
             workflow_changes: what a user would change in the templates: text by text.
         """
-        clone, origin = folder / "clone", folder / "origin.git"
-        git(folder, "init", "--quiet", "--bare", "--initial-branch=main", str(origin))
-        git(origin, "config", "uploadpack.allowAnySHA1InWant", "true")  # as GitHub does
-        shutil.copytree(HERE / "caller", clone)
-        git(clone, "init", "--quiet", "--initial-branch=main")
-        git(clone, "remote", "add", "origin", str(origin))
+        clone, origin = empty_repository(folder)
+        shutil.copytree(HERE / "caller", clone, dirs_exist_ok=True)
         workflows = clone / ".github/workflows"
         workflows.mkdir(parents=True)
         for template in sorted((ROOT / "templates/workflows").glob("*.yml")):
@@ -132,6 +128,17 @@ class Caller:
         if not git(self.origin, "for-each-ref", f"refs/mlgate/{model}"):
             return []
         return git(self.origin, "ls-tree", "-r", "--name-only", f"refs/mlgate/{model}").splitlines()
+
+
+def empty_repository(folder: Path) -> tuple[Path, Path]:
+    """A clone without a commit and its bare origin, which gives away any commit, as GitHub does."""
+    clone, origin = folder / "clone", folder / "origin.git"
+    git(folder, "init", "--quiet", "--bare", "--initial-branch=main", str(origin))
+    git(origin, "config", "uploadpack.allowAnySHA1InWant", "true")
+    clone.mkdir()
+    git(clone, "init", "--quiet", "--initial-branch=main")
+    git(clone, "remote", "add", "origin", str(origin))
+    return clone, origin
 
 
 def dvc(root: Path, *arguments: str) -> None:

@@ -148,12 +148,7 @@ def write_rows(path: Path, numbers: range, seed: int) -> None:
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """A repository whose author ran the pipeline, pushed data and model to S3, and pushed the rest to GitHub."""
     folder = tmp_path_factory.mktemp("e2e")
-    clone, origin = folder / "clone", folder / "origin.git"
-    git(folder, "init", "--quiet", "--bare", "--initial-branch=main", str(origin))
-    git(origin, "config", "uploadpack.allowAnySHA1InWant", "true")  # as GitHub does
-    clone.mkdir()
-    git(clone, "init", "--quiet", "--initial-branch=main")
-    git(clone, "remote", "add", "origin", str(origin))
+    clone, origin = caller.empty_repository(folder)
     template = (ROOT / "templates/workflows/pull-request.yml").read_text()
     files = {
         ".github/workflows/mlgate.yml": template.replace("pip install -r requirements.txt", "python --version"),

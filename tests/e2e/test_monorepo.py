@@ -33,12 +33,7 @@ class Monorepo:
 
     @classmethod
     def make(cls, folder: Path, github: StandIn) -> Monorepo:
-        clone, origin = folder / "clone", folder / "origin.git"
-        git(folder, "init", "--quiet", "--bare", "--initial-branch=main", str(origin))
-        git(origin, "config", "uploadpack.allowAnySHA1InWant", "true")  # as GitHub does
-        clone.mkdir()
-        git(clone, "init", "--quiet", "--initial-branch=main")
-        git(clone, "remote", "add", "origin", str(origin))
+        clone, origin = caller.empty_repository(folder)
         caller.dvc(clone, "init", "--quiet")
         remote = str(folder / "dvc-remote")
         caller.dvc(clone, "remote", "add", "--default", "storage", remote)

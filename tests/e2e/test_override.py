@@ -87,12 +87,7 @@ class World:
 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
-    clone, origin = tmp_path / "clone", tmp_path / "origin.git"
-    git(tmp_path, "init", "--quiet", "--bare", "--initial-branch=main", str(origin))
-    git(origin, "config", "uploadpack.allowAnySHA1InWant", "true")  # as GitHub does
-    clone.mkdir()
-    git(clone, "init", "--quiet", "--initial-branch=main")
-    git(clone, "remote", "add", "origin", str(origin))
+    clone, origin = caller.empty_repository(tmp_path)
     model = {name: (HERE.parent / "selftest" / name).read_text() for name in ("mlgate.yaml", "predict.py")}
     commit_files(clone, {".github/workflows/mlgate.yml": WORKFLOW, **model}, "first")
     shutil.copy(HERE.parents[1] / "templates/workflows/mlgate-commands.yml", clone / ".github/workflows")

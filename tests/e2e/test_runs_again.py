@@ -76,12 +76,7 @@ class PullRequest:
 
 @pytest.fixture
 def pull(tmp_path: Path) -> Iterator[PullRequest]:
-    clone, origin = tmp_path / "clone", tmp_path / "origin.git"
-    git(tmp_path, "init", "--quiet", "--bare", "--initial-branch=main", str(origin))
-    git(origin, "config", "uploadpack.allowAnySHA1InWant", "true")  # as GitHub does
-    clone.mkdir()
-    git(clone, "init", "--quiet", "--initial-branch=main")
-    git(clone, "remote", "add", "origin", str(origin))
+    clone, origin = caller.empty_repository(tmp_path)
     model = {name: (HERE.parent / "selftest" / name).read_text() for name in ("mlgate.yaml", "predict.py")}
     commit_files(clone, {".github/workflows/mlgate.yml": WORKFLOW, "README.md": "a model", **model}, "first")
     git(clone, "push", "--quiet", "origin", "main")

@@ -225,7 +225,7 @@ def _findings(
         rules=decision.rules,
         comparisons=rows,
         slices=slices,
-        changes=changes.changes(workspace, baseline.commit if baseline and baseline.commit else base.commit),
+        changes=[],
         confusion=gate_comparison.confusion_of(examined),
         residuals=gate_comparison.residuals_of(examined),
         is_certified=candidate.predictions is not None,
@@ -241,18 +241,21 @@ def _with_rule_changes(
     findings: GateFindings,
     store: Store,
 ) -> GateFindings:
-    """What the change does to the rules it is judged by; a weakening closes the gate.
+    """What changed, and what that does to the rules it is judged by; a weakening closes the gate.
 
     Rules are those of the baseline commit, also where the model to beat is the champion, or a file's.
     """
     validated = workspace.evidence("validate-data")
+    replaced = baseline.commit if baseline and baseline.commit else base.commit
+    differs = changes.changes(workspace, replaced)
+    judged = differs if replaced == base.commit else changes.changes(workspace, base.commit)
     found = [
-        *(change for change in changes.changes(workspace, base.commit) if change.kind == "rule"),
+        *(change for change in judged if change.kind == "rule"),
         *_holdout_change(workspace, base, baseline, candidate.predictions, store),
     ]
     found += gate_weakening.of_data(validated.findings if validated and isinstance(validated.findings, ValidationFindings) else None, found)
     weakenings = [change for change in found if change.is_weakening]
-    told = {"changes": [*found, *(change for change in findings.changes if change.kind != "rule")]}
+    told = {"changes": [*found, *(change for change in differs if change.kind != "rule")]}
     # On the default branch it has happened: nothing is left to be kept out.
     if not weakenings or gate_recording.is_due(workspace):
         return findings.model_copy(update=told)

@@ -12,9 +12,9 @@ import pytest
 from integration.gate.gate_runs import CONFIG, classified, evaluated, labels, leave, next_commit, open_workspace, project
 from mlgate import artifacts, cli, config, stages
 from mlgate.errors import InputError
-from mlgate.evidence import Evidence, GateFindings
+from mlgate.evidence import Evidence
 from mlgate.workspace import Workspace
-from support import commit_files, git
+from support import commit_files, decided, git
 
 
 @pytest.fixture
@@ -121,19 +121,7 @@ def test_what_a_job_before_the_gate_leaves_as_the_gates_word_is_not_taken(tmp_pa
 
 def test_a_gate_that_dies_leaves_no_word_of_an_open_gate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     workspace = open_workspace(project(tmp_path / "repository"))
-    forged = GateFindings(
-        is_open=True,
-        verdict="better",
-        headline="forged",
-        is_first_model=False,
-        baseline=None,
-        rules_from="baseline",
-        confidence=0.95,
-        rules=[],
-        comparisons=[],
-        slices=[],
-        changes=[],
-    )
+    forged = decided(headline="forged")
     leave(workspace, "gate", forged)
     dying = ModuleType("mlgate.stages.gate")
 

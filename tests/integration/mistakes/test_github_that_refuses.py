@@ -14,27 +14,14 @@ import pytest
 from integration.gate.gate_runs import leave, open_workspace
 from integration.mistakes.commands import PLANTED, Ended, evidence_of, mlgate
 from mlgate.context import from_environment
-from mlgate.evidence import GateFindings
-from support import git
+from support import decided, git
 
 if TYPE_CHECKING:
     from github_stand_in import StandIn
 
 Make = Callable[..., Path]
 COMMENTS = "/repos/octo/models/issues/7/comments"
-DECISION = GateFindings(
-    is_open=True,
-    verdict="better",
-    headline="accuracy 0.95 is better",
-    is_first_model=False,
-    baseline=None,
-    rules_from="baseline",
-    confidence=0.95,
-    rules=[],
-    comparisons=[],
-    slices=[],
-    changes=[],
-)
+DECISION = decided()
 
 
 @pytest.fixture

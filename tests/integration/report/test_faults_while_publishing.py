@@ -12,27 +12,15 @@ import pytest
 from integration.gate.gate_runs import leave, open_workspace
 from mlgate import stages
 from mlgate.context import RunContext
-from mlgate.evidence import Evidence, GateFindings
-from support import MINIMAL_CONFIG, git, make_repository
+from mlgate.evidence import Evidence
+from support import MINIMAL_CONFIG, decided, git, make_repository
 
 if TYPE_CHECKING:
     from github_stand_in import StandIn
 
 CONFIG = MINIMAL_CONFIG + "report: {status: true}\n"  # asked for by name: a refusal is no mere remark
 BOT = "github-actions[bot]"
-DECISION = GateFindings(
-    is_open=True,
-    verdict="better",
-    headline="accuracy 0.95 is better",
-    is_first_model=False,
-    baseline=None,
-    rules_from="baseline",
-    confidence=0.95,
-    rules=[],
-    comparisons=[],
-    slices=[],
-    changes=[],
-)
+DECISION = decided()
 # What is asked, which of such requests it is, and whether an earlier run's comment is there.
 CALLS: dict[str, tuple[str, str, int, bool]] = {
     "read the pull request": ("GET", r"/pulls/7$", 0, True),

@@ -18,8 +18,7 @@ from integration.gate.gate_runs import classified, evaluated, labels, leave, ope
 from integration.mistakes.commands import MLGATE, assert_nothing_is_half_written, evidence_in
 from mlgate import evidence as records
 from mlgate.context import from_environment
-from mlgate.evidence import GateFindings
-from support import MINIMAL_CONFIG, git, make_repository
+from support import MINIMAL_CONFIG, decided, git, make_repository
 
 if TYPE_CHECKING:
     from github_stand_in import StandIn
@@ -31,19 +30,7 @@ PLACES = [
     (signal.SIGTERM, "POST", "/issues/7/comments"),
     (signal.SIGTERM, "POST", "/statuses/"),
 ]
-DECISION = GateFindings(
-    is_open=True,
-    verdict="better",
-    headline="accuracy 0.95 is better",
-    is_first_model=False,
-    baseline=None,
-    rules_from="baseline",
-    confidence=0.95,
-    rules=[],
-    comparisons=[],
-    slices=[],
-    changes=[],
-)
+DECISION = decided()
 
 
 class Job:

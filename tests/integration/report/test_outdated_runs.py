@@ -11,30 +11,14 @@ import pytest
 from integration.gate.gate_runs import leave, open_workspace
 from mlgate import stages
 from mlgate.context import RunContext
-from mlgate.evidence import Evidence, GateFindings
+from mlgate.evidence import Evidence
 from mlgate.stages import report
-from support import MINIMAL_CONFIG, commit_files, git, make_repository
+from support import MINIMAL_CONFIG, commit_files, decided, git, make_repository
 
 if TYPE_CHECKING:
     from github_stand_in import StandIn
 
 BOT = "github-actions[bot]"
-
-
-def decision(is_open: bool) -> GateFindings:
-    return GateFindings(
-        is_open=is_open,
-        verdict="better" if is_open else "worse",
-        headline="accuracy 0.95 is better" if is_open else "accuracy 0.85 is worse",
-        is_first_model=False,
-        baseline=None,
-        rules_from="baseline",
-        confidence=0.95,
-        rules=[],
-        comparisons=[],
-        slices=[],
-        changes=[],
-    )
 
 
 class Reported:
@@ -53,7 +37,7 @@ class Reported:
         )
         self.workspace = replace(open_workspace(root), context=context)
         self.workspace.empty_state()
-        leave(self.workspace, "gate", decision(is_open), "passed" if is_open else "failed")
+        leave(self.workspace, "gate", decided(is_open=is_open), "passed" if is_open else "failed")
         self.evidence: Evidence[Any] = stages.run("report", self.workspace)
 
     @property
