@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import logging
+import subprocess
+import sys
 import threading
 import urllib.request
 from collections.abc import Iterator
@@ -53,37 +54,43 @@ class S3:
         return [entry["Key"] for page in pages for entry in page.get("Contents", [])]
 
 
+_MOTO = """
+from moto.server import ThreadedMotoServer
+server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+server.start()
+print(server.get_host_and_port()[1], flush=True)
+input()
+"""
+
+
 @contextmanager
 def s3_server() -> Iterator[S3]:
-    """An S3 server that checks signatures and policies (IAM's)."""
+    """An S3 server that checks signatures and policies (IAM's). In a process of its own: moto's servers of one process share their users
+    and buckets, so that a second one would forget the first one's."""
     import boto3
-    from moto import settings
-    from moto.server import ThreadedMotoServer
 
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    before = settings.INITIAL_NO_AUTH_ACTION_COUNT
-    settings.INITIAL_NO_AUTH_ACTION_COUNT = float("inf")
-    server.start()
-    try:
-        host, port = server.get_host_and_port()
-        endpoint = f"http://{host}:{port}"
-        _forget_all(endpoint)  # moto's servers of one process share what they keep
-        options = {"endpoint_url": endpoint, "region_name": "us-east-1", "aws_access_key_id": "root", "aws_secret_access_key": "root"}
-        iam = boto3.client("iam", **options)
-        keys = [_user(iam, name, allowed) for name, allowed in (("ada", '"s3:*"'), ("reader", '["s3:GetObject*","s3:ListBucket*"]'))]
-        ada, reader = keys
-        client = boto3.client("s3", **{**options, "aws_access_key_id": ada[0], "aws_secret_access_key": ada[1]})
-        client.create_bucket(Bucket=BUCKET)
-        settings.INITIAL_NO_AUTH_ACTION_COUNT = 0  # from here on, everybody shows who they are
-        yield S3(endpoint, client, *ada, reader=reader)
-    finally:
-        settings.INITIAL_NO_AUTH_ACTION_COUNT = before
-        server.stop()
+    with subprocess.Popen(
+        [sys.executable, "-c", _MOTO], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as server:
+        assert server.stdin is not None
+        assert server.stdout is not None
+        try:
+            endpoint = f"http://127.0.0.1:{int(server.stdout.readline())}"
+            options = {"endpoint_url": endpoint, "region_name": "us-east-1", "aws_access_key_id": "root", "aws_secret_access_key": "root"}
+            iam = boto3.client("iam", **options)
+            keys = [_user(iam, name, allowed) for name, allowed in (("ada", '"s3:*"'), ("reader", '["s3:GetObject*","s3:ListBucket*"]'))]
+            ada, reader = keys
+            client = boto3.client("s3", **{**options, "aws_access_key_id": ada[0], "aws_secret_access_key": ada[1]})
+            client.create_bucket(Bucket=BUCKET)
+            _check_everybody_from_now_on(endpoint)
+            yield S3(endpoint, client, *ada, reader=reader)
+        finally:
+            server.stdin.close()  # ends its input(), and with it the process
 
 
-def _forget_all(endpoint: str) -> None:
-    with urllib.request.urlopen(urllib.request.Request(f"{endpoint}/moto-api/reset", method="POST")):
+def _check_everybody_from_now_on(endpoint: str) -> None:
+    request = urllib.request.Request(f"{endpoint}/moto-api/reset-auth", data=b"0", headers={"Content-Type": "text/plain"})
+    with urllib.request.urlopen(request):
         pass
 
 
