@@ -190,7 +190,7 @@ def _collect_artifacts(workspace: Workspace) -> None:
 
 def _init(options: argparse.Namespace) -> int:
     from mlgate.console import plain
-    from mlgate.stages import init
+    from mlgate.stages.adoption import init
 
     for line in init.run(options.working_directory.resolve(), options.config, is_forced=options.force):
         print(line[: len(line) - len(line.lstrip())] + plain(line))
@@ -206,7 +206,8 @@ def _doctor(options: argparse.Namespace) -> int:
 
 
 def _setup(options: argparse.Namespace) -> int:
-    from mlgate.stages import action_inputs, setup
+    from mlgate.stages import setup
+    from mlgate.stages.adoption import action_inputs
     from mlgate.workspace import root_of
 
     options.config = action_inputs.configure(root_of(options.working_directory, os.environ), options.config, os.environ)
@@ -219,7 +220,7 @@ def _setup(options: argparse.Namespace) -> int:
 
 def _dispatch(options: argparse.Namespace) -> int:
     from mlgate.console import plain, workflow_command
-    from mlgate.stages import dispatch
+    from mlgate.stages.job import dispatch
 
     plan = dispatch.plan(_open(options), pull_request=options.pull_request, data_revision=options.data_revision, params=options.params)
     for line in plan.lines:
@@ -232,7 +233,7 @@ def _dispatch(options: argparse.Namespace) -> int:
 
 def _changed(options: argparse.Namespace) -> int:
     from mlgate import context
-    from mlgate.stages import changed
+    from mlgate.stages.monorepo import changed
 
     found = changed.run(options.working_directory, options.config, context.from_environment(os.environ))
     print("\n".join(changed.lines(found)), file=sys.stderr if options.json else sys.stdout)
@@ -248,7 +249,7 @@ def _changed(options: argparse.Namespace) -> int:
 
 
 def _aggregate(_options: argparse.Namespace) -> int:
-    from mlgate.stages import aggregate
+    from mlgate.stages.monorepo import aggregate
 
     answer = aggregate.run(os.environ)
     print("\n".join(answer.lines))
@@ -258,7 +259,7 @@ def _aggregate(_options: argparse.Namespace) -> int:
 
 def _triggering_run(options: argparse.Namespace) -> int:
     from mlgate.console import plain
-    from mlgate.stages import triggering_run
+    from mlgate.stages.forks import triggering_run
 
     workspace = _open(options)
     if options.task != "take":
@@ -277,11 +278,11 @@ def _triggering_run(options: argparse.Namespace) -> int:
 def _comment(options: argparse.Namespace) -> int:
     from mlgate.console import plain
     from mlgate.errors import InputError
-    from mlgate.stages import comment
+    from mlgate.stages.reporting import own_comment
 
     if not options.file:
         raise InputError("mlgate comment: no file named; expected 'mlgate comment report.md'")
-    done = comment.run(
+    done = own_comment.run(
         options.working_directory,
         options.file,
         marker=options.marker,
@@ -297,7 +298,7 @@ def _comment(options: argparse.Namespace) -> int:
 def _slash_command(options: argparse.Namespace) -> int:
     from mlgate import context
     from mlgate.console import plain
-    from mlgate.stages import slash_command
+    from mlgate.stages.decision import slash_command
 
     found = slash_command.run(
         options.working_directory, options.config, context.from_environment(os.environ), os.environ, workflow=options.workflow
@@ -347,7 +348,7 @@ def _set_outputs(**outputs: str) -> None:
 
 def _print_error(message: str) -> None:
     from mlgate.console import plain, workflow_command
-    from mlgate.stages import secret_env
+    from mlgate.stages.job import secret_env
 
     for line in secret_env.hidden(message, os.environ).splitlines():
         print(f"✗ {plain(line)}", file=sys.stderr)

@@ -12,7 +12,7 @@ import mlgate
 from mlgate import evidence as records
 from mlgate.errors import InfrastructureError, MlgateError
 from mlgate.evidence import STAGES, Evidence
-from mlgate.stages import secret_env
+from mlgate.stages.job import secret_env
 from mlgate.workspace import StageResult, Workspace
 
 __all__ = ["STAGES", "run"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mlgate.evidence import CheckFindings, CommandRun
-from mlgate.stages import commands
+from mlgate.stages.job import commands
 from mlgate.workspace import StageResult, Workspace
 
 

@@ -17,7 +17,9 @@ from mlgate.evaluation import loading, metric_files, recognition, scoring
 from mlgate.evaluation.predictions import Predictions
 from mlgate.evidence import STAGES, CarriedBaseline, EvaluateFindings, FileRef, MetricValue, MlflowRun, ScoredModel, TrainFindings, file_ref
 from mlgate.mistakes import lookalike
-from mlgate.stages import baseline_rescoring, baseline_search, leftovers, lineage
+from mlgate.stages.baseline import rescoring, search
+from mlgate.stages.job import leftovers
+from mlgate.stages.revisions import lineage
 from mlgate.workspace import StageResult, Workspace
 
 _SHOWN = 6
@@ -67,7 +69,7 @@ def run(workspace: Workspace) -> StageResult:
     baseline, note = _baseline(workspace)
     rescored, not_rescored = None, ""
     if scored.predictions is not None:
-        rescored, not_rescored = baseline_rescoring.rescore(workspace, scored.predictions, baseline)
+        rescored, not_rescored = rescoring.rescore(workspace, scored.predictions, baseline)
     with workspace.console.progress("writing to MLflow"):
         warnings += logged()
     return StageResult(
@@ -137,7 +139,7 @@ def _baseline(workspace: Workspace) -> tuple[CarriedBaseline | None, str]:
         return None, ""
     if base.commit is None:
         return None, base.how
-    return baseline_search.carry(workspace, base.commit, workspace.state)
+    return search.carry(workspace, base.commit, workspace.state)
 
 
 def _tracked_run(workspace: Workspace) -> MlflowRun | None:

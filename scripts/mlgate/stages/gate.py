@@ -29,21 +29,13 @@ from mlgate.evidence import (
     ScoredModel,
     ValidationFindings,
 )
-from mlgate.stages import (
-    changes,
-    gate_baseline,
-    gate_comparison,
-    gate_override,
-    gate_recording,
-    gate_rescoring,
-    gate_rules,
-    gate_weakening,
-    lineage,
-    without_secrets,
-)
-from mlgate.stages.gate_baseline import Baseline
-from mlgate.stages.gate_comparison import Examination
-from mlgate.stages.lineage import BaselineCommit
+from mlgate.stages.baseline import joined_rescoring, lookup
+from mlgate.stages.baseline.lookup import Baseline
+from mlgate.stages.decision import comparison, override, recording, ruling, weakening_verdict
+from mlgate.stages.decision.comparison import Examination
+from mlgate.stages.forks import without_secrets
+from mlgate.stages.revisions import changes, lineage
+from mlgate.stages.revisions.lineage import BaselineCommit
 from mlgate.store import Store, open_store
 from mlgate.workspace import StageResult, Workspace
 
@@ -78,10 +70,10 @@ def run(workspace: Workspace) -> StageResult:
     store = open_store(rules.store, root=workspace.root, model=rules.model, context=workspace.context)
     rules = _resolved(workspace, rules, candidate)
     with workspace.console.progress("finding the baseline"):
-        baseline = gate_baseline.find(workspace, rules, base, candidate.findings, store)
+        baseline = lookup.find(workspace, rules, base, candidate.findings, store)
     findings = _findings(workspace, candidate, base, baseline, rules, rules_from)
     findings = _with_rule_changes(workspace, rules, base, baseline, candidate, findings, store)
-    overridden = gate_override.applied(workspace, rules, findings, store)
+    overridden = override.applied(workspace, rules, findings, store)
     if rules.model != workspace.config.model:
         store = open_store(rules.store, root=workspace.root, model=workspace.config.model, context=workspace.context)
     remarks = [*([baseline.remark] if baseline and baseline.remark else []), *overridden.remarks]
@@ -191,7 +183,7 @@ def _findings(
     rescored, on_record = None, baseline
     if baseline is not None and candidate.predictions is not None and baseline.predictions is not None:
         # From here on, the baseline may have answers to examples that its record lacks.
-        baseline, rescored = gate_rescoring.on_this_holdout(workspace, baseline, candidate.predictions, candidate.findings)
+        baseline, rescored = joined_rescoring.on_this_holdout(workspace, baseline, candidate.predictions, candidate.findings)
     pairing = _paired(workspace, candidate.predictions, baseline)
     examined = Examination(
         rules=rules,
@@ -202,18 +194,18 @@ def _findings(
         pairing=pairing,
     )
     where = workspace.config_path + (f" as of the baseline {base.commit[:12]}" if rules_from == "baseline" and base.commit else "")
-    values = {name: gate_comparison.value_of(examined, name) for name in examined.names}
+    values = {name: comparison.value_of(examined, name) for name in examined.names}
     defined = {name: value for name, value in values.items() if value is not None}
-    gate_rules.check_metrics(rules, list(defined), [name for name in values if name not in defined], where)
+    ruling.check_metrics(rules, list(defined), [name for name in values if name not in defined], where)
     with workspace.console.progress("comparing") as progress:
-        rows = gate_comparison.comparisons(examined, progress.say)
-        slices = gate_comparison.slices(examined, progress.say) if pairing else gate_comparison.slices_of_first(examined, model.slices)
-    decision = gate_rules.decide(rules, rows, defined, has_baseline=baseline is not None)
+        rows = comparison.comparisons(examined, progress.say)
+        slices = comparison.slices(examined, progress.say) if pairing else comparison.slices_of_first(examined, model.slices)
+    decision = ruling.decide(rules, rows, defined, has_baseline=baseline is not None)
     if rescored is not None and rescored.recorded_examples:
         # What the others' answers are worth, nobody knows: the job that made them runs the candidate's code.
         old = replace(examined, baseline=on_record, pairing=_paired(workspace, candidate.predictions, on_record))
         with workspace.console.progress("comparing on the recorded examples") as progress:
-            decision = gate_rules.unless_worse(decision, rules, gate_comparison.guarded(old, progress.say), old.shared_examples)
+            decision = ruling.unless_worse(decision, rules, comparison.guarded(old, progress.say), old.shared_examples)
     return GateFindings(
         is_open=decision.is_open,
         verdict=decision.verdict,
@@ -226,8 +218,8 @@ def _findings(
         comparisons=rows,
         slices=slices,
         changes=[],
-        confusion=gate_comparison.confusion_of(examined),
-        residuals=gate_comparison.residuals_of(examined),
+        confusion=comparison.confusion_of(examined),
+        residuals=comparison.residuals_of(examined),
         is_certified=candidate.predictions is not None,
     )
 
@@ -253,14 +245,15 @@ def _with_rule_changes(
         *(change for change in judged if change.kind == "rule"),
         *_holdout_change(workspace, base, baseline, candidate.predictions, store),
     ]
-    found += gate_weakening.of_data(validated.findings if validated and isinstance(validated.findings, ValidationFindings) else None, found)
+    data = validated.findings if validated and isinstance(validated.findings, ValidationFindings) else None
+    found += weakening_verdict.of_data(data, found)
     weakenings = [change for change in found if change.is_weakening]
     told = {"changes": [*found, *(change for change in differs if change.kind != "rule")]}
     # On the default branch it has happened: nothing is left to be kept out.
-    if not weakenings or gate_recording.is_due(workspace):
+    if not weakenings or recording.is_due(workspace):
         return findings.model_copy(update=told)
     hint = f"; '/mlgate override REASON' by somebody with the role {rules.gate.override.permission} opens the gate for this commit"
-    why = gate_weakening.sentence(weakenings) + (hint if workspace.context.is_github else "")
+    why = weakening_verdict.sentence(weakenings) + (hint if workspace.context.is_github else "")
     headline = why if findings.is_open else f"{findings.headline}; {why}"
     return findings.model_copy(update={**told, "is_open": False, "headline": headline})
 
@@ -274,10 +267,10 @@ def _holdout_change(
     is_numbered = workspace.config.evaluation.columns.id is None or baseline.ids == "row numbers"
     recorded = baseline.predictions
     if baseline.kind != "base":
-        recorded = gate_baseline.recorded_predictions(workspace, base.commit, store) if base.commit else None
+        recorded = lookup.recorded_predictions(workspace, base.commit, store) if base.commit else None
     elif baseline.source == "re-scored":
         recorded = None  # nothing is on record
-    compare = gate_weakening.of_numbered_holdout if is_numbered else gate_weakening.of_holdout
+    compare = weakening_verdict.of_numbered_holdout if is_numbered else weakening_verdict.of_holdout
     change = compare(candidate, recorded) if recorded is not None else None
     return [change] if change is not None else []
 
@@ -339,18 +332,18 @@ def _holdout_words(pairing: Pairing | None, rescored: Rescoring | None) -> str:
 
 
 def _recorded(workspace: Workspace, candidate: _Candidate, findings: GateFindings, store: Store, remarks: Sequence[str]) -> StageResult:
-    how = f"open, {gate_override.words(findings.override)}; without that" if findings.override else "open" if findings.is_open else "closed"
+    how = f"open, {override.words(findings.override)}; without that" if findings.override else "open" if findings.is_open else "closed"
     summary = "\n".join([f"gate {how}: {findings.headline}", *remarks])
     status: Any = "passed" if findings.is_open else "failed"
-    if not gate_recording.is_due(workspace):
+    if not recording.is_due(workspace):
         return StageResult(status=status, summary=summary, findings=findings)
     model: ScoredModel = candidate.findings.candidate
     try:
         with workspace.console.progress(f"recording the evaluation in {store.description}"):
-            if (outdated := gate_recording.outdated(workspace)) is not None:
+            if (outdated := recording.outdated(workspace)) is not None:
                 findings = findings.model_copy(update={"outdated": outdated})
                 return StageResult(status=status, summary=f"{summary}\nnot recorded as a baseline, outdated: {outdated}", findings=findings)
-            reason = gate_recording.record(workspace, model, candidate.path, store)
+            reason = recording.record(workspace, model, candidate.path, store)
     except RefusedError as error:
         if workspace.config.store is None and workspace.context.is_github:  # nobody asked for it: ten lines have `contents: read`
             remark = f"not recorded in the store: {error}; this run's artifact is the baseline of later ones"

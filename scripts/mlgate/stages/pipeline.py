@@ -10,7 +10,7 @@ from typing import Any
 from mlgate import stages
 from mlgate.context import RunContext
 from mlgate.evidence import BEFORE_THE_GATE, STAGES, Evidence
-from mlgate.stages import drawing
+from mlgate.stages.reporting import drawing
 from mlgate.workspace import Workspace
 
 LABELS = {

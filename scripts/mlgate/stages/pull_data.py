@@ -10,7 +10,7 @@ from mlgate.data import cache, pull
 from mlgate.errors import InfrastructureError
 from mlgate.evidence import Annotation, PulledTarget, PullFindings
 from mlgate.render import numbers
-from mlgate.stages import without_secrets
+from mlgate.stages.forks import without_secrets
 from mlgate.workspace import StageResult, Workspace
 
 _KIND_OF_BASELINE = frozenset({"base", "champion"})

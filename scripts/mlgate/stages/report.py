@@ -20,7 +20,7 @@ from mlgate.evidence import STAGES, Evidence, FileRef, GateFindings, Notificatio
 from mlgate.render import html, markdown, terminal
 from mlgate.render import view as views
 from mlgate.render.document import Figure, ReportView
-from mlgate.stages import drawing, telling
+from mlgate.stages.reporting import drawing, telling
 from mlgate.workspace import StageResult, Workspace
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ def _shows_pictures(workspace: Workspace) -> bool:
 
 def _with_pictures(workspace: Workspace, view: ReportView, pictures: drawing.Pictures) -> tuple[ReportView, list[str]]:
     """The report with its pictures pushed to the assets branch; as characters, and a remark, where that cannot be done."""
-    from mlgate.stages import assets
+    from mlgate.stages.reporting import assets
 
     shown = {block.key for section in view.sections for block in section.blocks if isinstance(block, Figure)}
     contents = {key: content for key, content in pictures.pngs().items() if key in shown}

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from mlgate.console import plain
-from mlgate.stages import checkout, dispatch, overrides, secret_env
+from mlgate.stages.job import checkout, dispatch, form_parameters, secret_env
 from mlgate.workspace import Workspace
 
 
@@ -29,5 +29,5 @@ def run(workspace: Workspace, environ: Mapping[str, str]) -> list[str]:
     if revision := environ.get("MLGATE_DATA_REV"):
         lines.append(f"✓ data of {plain(revision)}: {', '.join(dispatch.use_data_of(workspace.root, revision))}")
     if environ.get("MLGATE_PARAMS"):
-        lines += [f"✓ {asked.path}: {asked.key} = {plain(str(asked.value))}" for asked in overrides.apply(workspace)]
+        lines += [f"✓ {asked.path}: {asked.key} = {plain(str(asked.value))}" for asked in form_parameters.apply(workspace)]
     return [*lines, f"✓ {plain(workspace.config_path)}: model {workspace.config.model}"]

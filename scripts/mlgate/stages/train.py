@@ -15,7 +15,7 @@ from mlgate.data.tracking import dvc_root
 from mlgate.errors import InfrastructureError
 from mlgate.evidence import Annotation, CommandRun, DataRef, MlflowRun, PipelineStage, TrainFindings
 from mlgate.registry import runs, tracking
-from mlgate.stages import commands, overrides, training_data
+from mlgate.stages.job import commands, form_parameters, training_data
 from mlgate.training import params, pipeline, run_cache
 from mlgate.training.params import Override
 from mlgate.workspace import StageResult, Workspace
@@ -38,7 +38,7 @@ def run(workspace: Workspace) -> StageResult:
     validated = training_data.validated(workspace)
     place = tracking.resolve(workspace.config.mlflow.tracking_uri, os.environ, workspace.root)
     tracking.check(place, os.environ)
-    asked = overrides.apply(workspace)
+    asked = form_parameters.apply(workspace)
     inputs = _Inputs(validated, params.read(workspace.root, workspace.config.params), asked)
     recorder = runs.Recorder(workspace.root)
     try:

@@ -12,7 +12,8 @@ from mlgate.contracts.contract import Checked
 from mlgate.data import cache, checkout
 from mlgate.data.identity import identify
 from mlgate.evidence import Annotation, CommandRun, ContractFindings, DataRef, ValidationFindings
-from mlgate.stages import baseline_contracts, commands
+from mlgate.stages.baseline import contracts_of_baseline
+from mlgate.stages.job import commands
 from mlgate.stages.pull_data import named_data
 from mlgate.workspace import StageResult, Workspace
 
@@ -34,7 +35,7 @@ def run(workspace: Workspace) -> StageResult:
     for each in workspace.config.data.contracts:
         with workspace.console.progress(f"validate-data: {each.data}"):
             checked.append(contract.check(workspace.root, each.data, each.schema_, is_showing_values=workspace.config.report.examples))
-    earlier = baseline_contracts.check(workspace)
+    earlier = contracts_of_baseline.check(workspace)
     with workspace.console.progress("validate-data: hashing"):
         validated = _validated(workspace)
     findings = ValidationFindings(

@@ -10,8 +10,8 @@ import pytest
 from mlgate import cli
 from mlgate.context import RunContext
 from mlgate.notify import message
-from mlgate.stages import aggregate
 from mlgate.stages.doctor.findings import Diagnosis, problem
+from mlgate.stages.monorepo import aggregate
 from support import MINIMAL_CONFIG, commit_files, git, make_repository
 
 FOLDERS = [

@@ -12,8 +12,8 @@ from mlgate import config, stages
 from mlgate.errors import InputError
 from mlgate.evaluation.predictions import Predictions
 from mlgate.evidence import EvaluateFindings, Evidence, GateFindings
-from mlgate.stages import lineage
-from mlgate.stages.inputs import Tree
+from mlgate.stages.revisions import lineage
+from mlgate.stages.revisions.inputs import Tree
 from mlgate.workspace import Workspace
 from support import commit_files, git
 

@@ -13,7 +13,8 @@ import pytest
 from mlgate import cli
 from mlgate import evidence as records
 from mlgate.errors import InfrastructureError, InputError
-from mlgate.stages import comment, report
+from mlgate.stages import report
+from mlgate.stages.reporting import own_comment
 from mlgate.store.assets import BRANCH
 from mlgate.workspace import Workspace
 from report_cases import better
@@ -60,8 +61,8 @@ def environ(root: Path, github: StandIn, tmp_path: Path, *, event: str = "pull_r
     }
 
 
-def post(root: Path, given: dict[str, str], file: str = "report.md", **options: str) -> comment.Commented:
-    return comment.run(root, file, **{"marker": "report", "pull_request": "", "pictures": "", **options}, environ=given)
+def post(root: Path, given: dict[str, str], file: str = "report.md", **options: str) -> own_comment.Commented:
+    return own_comment.run(root, file, **{"marker": "report", "pull_request": "", "pictures": "", **options}, environ=given)
 
 
 def bodies(github: StandIn) -> list[str]:

@@ -16,8 +16,8 @@ from mlgate.console import Console
 from mlgate.data import cache
 from mlgate.data.pull import Options, fetch
 from mlgate.errors import InputError, MlgateError
-from mlgate.stages import secret_env
-from mlgate.stages.changes import changes
+from mlgate.stages.job import secret_env
+from mlgate.stages.revisions.changes import changes
 from mlgate.workspace import Workspace
 from support import MINIMAL_CONFIG, commit_files, git, make_repository
 

@@ -13,7 +13,7 @@ from integration.evaluation.dvc_projects import CONFIG, TRAIN, commit_all, copy_
 from mlgate.context import RunContext
 from mlgate.evaluation import predictions
 from mlgate.evidence import CarriedBaseline
-from mlgate.stages.baseline_search import carry
+from mlgate.stages.baseline.search import carry
 from mlgate.store import open_store
 from mlgate.workspace import Workspace
 from support import commit_files, git, make_repository

@@ -19,8 +19,8 @@ from mlgate import stages
 from mlgate.console import Console
 from mlgate.context import RunContext
 from mlgate.evidence import Evidence
-from mlgate.stages import triggering_run
-from mlgate.stages.triggering_run import Taken
+from mlgate.stages.forks import triggering_run
+from mlgate.stages.forks.triggering_run import Taken
 from mlgate.workspace import Workspace
 from support import commit_files, git, make_repository
 

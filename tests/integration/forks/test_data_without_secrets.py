@@ -12,7 +12,7 @@ import pytest
 from integration.gate.gate_runs import open_workspace
 from mlgate import stages
 from mlgate.context import RunContext
-from mlgate.stages import without_secrets
+from mlgate.stages.forks import without_secrets
 from support import commit_files, make_repository
 
 CONFIG = """\

@@ -20,7 +20,7 @@ from mlgate import artifacts
 from mlgate.evaluation import parquet_limits
 from mlgate.evidence import GateFindings
 from mlgate.forge import triggering
-from mlgate.stages import triggering_run
+from mlgate.stages.forks import triggering_run
 from support import git as run_git
 
 EVALUATE = "evidence/evaluate.json"

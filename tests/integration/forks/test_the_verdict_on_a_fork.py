@@ -12,7 +12,7 @@ from integration.forks.second_workflow import FORK, NUMBER, REPOSITORY, World, _
 from mlgate import git as questions
 from mlgate.errors import InfrastructureError
 from mlgate.evidence import GateFindings
-from mlgate.stages import triggering_run
+from mlgate.stages.forks import triggering_run
 from support import commit_files, git
 
 Make = Callable[..., World]

@@ -13,7 +13,8 @@ from mlgate import stages
 from mlgate import store as stores
 from mlgate.context import RunContext
 from mlgate.evidence import EvaluateFindings, Evidence, ScoredModel
-from mlgate.stages import lineage
+from mlgate.stages.decision import recording
+from mlgate.stages.revisions import lineage
 from mlgate.store import Store
 from mlgate.workspace import Workspace
 from support import commit_files, git
@@ -252,9 +253,7 @@ def test_the_artifact_of_the_baselines_own_run_is_found_on_github(tmp_path: Path
 
 
 def test_predictions_too_large_for_the_store_are_not_recorded_and_it_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from mlgate.stages import gate_recording
-
-    monkeypatch.setattr(gate_recording, "MAX_PREDICTIONS_BYTES", 10)
+    monkeypatch.setattr(recording, "MAX_PREDICTIONS_BYTES", 10)
     evidence = run_on_main(project(tmp_path / "repository"), 900)
     assert (evidence.exit_code, evidence.findings.recorded_in_store) == (0, False)
     assert "not recorded as a baseline: its predictions are" in evidence.summary

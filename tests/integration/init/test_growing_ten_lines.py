@@ -11,7 +11,7 @@ import yaml
 
 from mlgate import cli, config
 from mlgate.config import Config
-from mlgate.stages import init, ten_line_workflow
+from mlgate.stages.adoption import init, ten_line_workflow
 from support import commit_files, git, make_repository
 
 TEN_LINES = (Path(__file__).resolve().parents[3] / "templates/ten-lines.yml").read_text()

@@ -10,7 +10,7 @@ import yaml
 from mlgate import config
 from mlgate.contracts import contract
 from mlgate.errors import InputError
-from mlgate.stages import init
+from mlgate.stages.adoption import init
 from support import commit_files, git, make_repository
 
 EXAMPLE = Path(__file__).resolve().parents[3] / "examples" / "digits"

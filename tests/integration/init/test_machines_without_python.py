@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from mlgate.evidence import CommandRun
-from mlgate.stages import commands, init
+from mlgate.stages.adoption import init
+from mlgate.stages.job import commands
 
 RUN = CommandRun(command="python train.py", exit_code=127, duration_s=0.1, tail="bash: line 1: python: command not found")
 

@@ -10,7 +10,8 @@ import pytest
 from integration.gate.gate_runs import CONFIG, classified, evaluated, labels
 from mlgate.context import RunContext
 from mlgate.evidence import GateFindings
-from mlgate.stages import changed, gate
+from mlgate.stages import gate
+from mlgate.stages.monorepo import changed
 from mlgate.workspace import StageResult, Workspace
 from support import commit_files, git, make_repository
 

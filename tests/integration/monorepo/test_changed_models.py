@@ -14,7 +14,8 @@ import pytest
 
 from mlgate.context import RunContext
 from mlgate.errors import InputError
-from mlgate.stages import changed, inputs, lineage
+from mlgate.stages.monorepo import changed
+from mlgate.stages.revisions import inputs, lineage
 from mlgate.workspace import Workspace
 from support import MINIMAL_CONFIG, commit_files, git, make_repository
 

@@ -12,8 +12,8 @@ from github_stand_in import StandIn
 from integration.gate.gate_runs import CONFIG, classified, evaluated, labels, project
 from mlgate import context, stages
 from mlgate.evidence import Evidence
-from mlgate.stages import slash_command
-from mlgate.stages.slash_command import Handled
+from mlgate.stages.decision import slash_command
+from mlgate.stages.decision.slash_command import Handled
 from mlgate.store import open_store
 from mlgate.workspace import Workspace
 from support import commit_files, git

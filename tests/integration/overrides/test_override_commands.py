@@ -424,14 +424,14 @@ class TestWhatGoesWrong:
 
     def test_a_run_for_another_event_says_so(self, pull: Project) -> None:
         from mlgate import context
-        from mlgate.stages import slash_command
+        from mlgate.stages.decision import slash_command
 
         with pytest.raises(InputError, match="expected issue_comment, got 'push'"):
             slash_command.run(pull.root, "mlgate.yaml", context.RunContext(event="push"), {})
 
     def test_an_event_file_that_is_none_says_so(self, pull: Project, tmp_path: Path) -> None:
         from mlgate import context
-        from mlgate.stages import slash_command
+        from mlgate.stages.decision import slash_command
 
         (tmp_path / "event.json").write_text("[]")
         run = context.RunContext(event="issue_comment")

@@ -12,7 +12,8 @@ import pytest
 
 from mlgate.context import RunContext
 from mlgate.errors import InputError
-from mlgate.stages import checkout, lineage
+from mlgate.stages.job import checkout
+from mlgate.stages.revisions import lineage
 from mlgate.workspace import Workspace
 from support import MINIMAL_CONFIG, commit_files, git, make_repository
 

@@ -14,7 +14,8 @@ import pytest
 
 from mlgate.context import RunContext
 from mlgate.evidence import Evidence, load
-from mlgate.stages import changed, changes, lineage
+from mlgate.stages.monorepo import changed
+from mlgate.stages.revisions import changes, lineage
 from mlgate.training import params
 from mlgate.workspace import Workspace
 from support import git, make_repository

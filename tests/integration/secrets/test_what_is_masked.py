@@ -9,8 +9,9 @@ import pytest
 
 from mlgate import evidence as e
 from mlgate.environment import user_environment
-from mlgate.stages import baseline_worktree, secret_env
-from mlgate.stages.baseline_worktree import BaselineNotRunError
+from mlgate.stages.baseline import worktree
+from mlgate.stages.baseline.worktree import BaselineNotRunError
+from mlgate.stages.job import secret_env
 from mlgate.workspace import Workspace
 from support import make_repository
 
@@ -73,6 +74,6 @@ def test_what_a_command_of_the_baseline_prints(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setenv("SERVICE_TOKEN", SECRET)
     workspace = Workspace.open(make_repository(tmp_path / "r"), "mlgate.yaml", {})
     with pytest.raises(BaselineNotRunError) as failed:
-        baseline_worktree.run(workspace, "echo no entry for $SERVICE_TOKEN; exit 3", workspace.root, "predict.log", None)
+        worktree.run(workspace, "echo no entry for $SERVICE_TOKEN; exit 3", workspace.root, "predict.log", None)
     assert str(failed.value).endswith("(exit 3): no entry for ***")
     assert (workspace.files / "baseline/predict.log").read_text() == "no entry for ***\n"

@@ -11,7 +11,7 @@ from mlgate import stages
 from mlgate.console import Console
 from mlgate.context import RunContext
 from mlgate.evidence import Evidence, GateFindings
-from mlgate.stages import action_inputs
+from mlgate.stages.adoption import action_inputs
 from mlgate.workspace import Workspace
 from support import commit_files, git, make_repository
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from mlgate import cli, config
 from mlgate.config import GENERATED_CONFIG
 from mlgate.errors import InputError
-from mlgate.stages import action_inputs
+from mlgate.stages.adoption import action_inputs
 from support import MINIMAL_CONFIG, make_repository
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from mlgate.errors import InputError
-from mlgate.stages import dispatch
 from mlgate.stages import setup as setup_stage
+from mlgate.stages.job import dispatch
 from mlgate.workspace import Workspace
 from support import MINIMAL_CONFIG, commit_files, git, make_repository
 

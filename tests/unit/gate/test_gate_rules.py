@@ -9,7 +9,7 @@ import pytest
 from mlgate.config import Config
 from mlgate.errors import InputError
 from mlgate.evidence import Comparison
-from mlgate.stages.gate_rules import check_metrics, decide, sentence
+from mlgate.stages.decision.ruling import check_metrics, decide, sentence
 
 
 def config(*rules: dict[str, Any], **gate: Any) -> Config:

@@ -6,7 +6,7 @@ import pytest
 
 from mlgate import config
 from mlgate.config import Config
-from mlgate.stages import weakening
+from mlgate.stages.revisions import weakening
 
 BASE = """\
 model: digits

@@ -9,8 +9,8 @@ import pytest
 
 from mlgate.context import RunContext
 from mlgate.evidence import Change
-from mlgate.stages import changes as differences
-from mlgate.stages import lineage
+from mlgate.stages.revisions import changes as differences
+from mlgate.stages.revisions import lineage
 from mlgate.workspace import Workspace
 from support import MINIMAL_CONFIG, commit_files, git, make_repository
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mlgate.errors import InputError
-from mlgate.stages import lineage
+from mlgate.stages.revisions import lineage
 from mlgate.workspace import Workspace
 from support import MINIMAL_CONFIG, commit_files, git, make_repository
 

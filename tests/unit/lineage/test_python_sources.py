@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mlgate.stages.python_sources import sources
+from mlgate.stages.revisions.python_sources import sources
 
 
 def found(files: dict[str, str], path: str = "contracts/train.py") -> set[str]:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlgate.errors import InputError
-from mlgate.stages import secret_env
+from mlgate.stages.job import secret_env
 
 
 def read_back(github_env: Path) -> dict[str, str]:

@@ -12,9 +12,9 @@ from pathlib import Path
 from mlgate.config import Config
 from mlgate.environment import user_environment, user_interpreter
 from mlgate.errors import InputError
-from mlgate.stages import commands
 from mlgate.stages.doctor.findings import Finding, ok, problem, unneeded
 from mlgate.stages.doctor.subject import Subject
+from mlgate.stages.job import commands
 
 _TIMEOUT_S = 8
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=\S*$")

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from mlgate import git, store
 from mlgate.console import plain
 from mlgate.errors import InputError
-from mlgate.stages import lineage
 from mlgate.stages.doctor.findings import Finding, ok, problem, unneeded, warning
 from mlgate.stages.doctor.subject import Subject
+from mlgate.stages.revisions import lineage
 
 _TIMEOUT_S = 9.0
 

@@ -13,7 +13,7 @@ from typing import Any
 from mlgate import git
 from mlgate.console import plain
 from mlgate.data.tracking import dvc_root
-from mlgate.stages import commands
+from mlgate.stages.job import commands
 from mlgate.workspace import Workspace
 
 

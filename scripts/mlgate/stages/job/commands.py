@@ -17,7 +17,7 @@ from mlgate import evidence as records
 from mlgate.console import plain
 from mlgate.errors import InfrastructureError
 from mlgate.evidence import CommandRun
-from mlgate.stages import secret_env
+from mlgate.stages.job import secret_env
 from mlgate.workspace import Workspace
 
 _NO_PYTHON = re.compile(r"\bpython: (command )?not found")

@@ -18,9 +18,10 @@ from mlgate.errors import InfrastructureError, InputError
 from mlgate.evaluation import loading, predictions
 from mlgate.evaluation.predictions import Predictions
 from mlgate.evidence import BaselineSource, EvaluateFindings, FileRef, MetricValue, ScoredModel
-from mlgate.stages import gate_run_artifacts, lineage
-from mlgate.stages.gate_run_artifacts import predictions_of
-from mlgate.stages.lineage import BaselineCommit
+from mlgate.stages.baseline import run_artifacts
+from mlgate.stages.baseline.run_artifacts import predictions_of
+from mlgate.stages.revisions import lineage
+from mlgate.stages.revisions.lineage import BaselineCommit
 from mlgate.store import Store
 from mlgate.workspace import Workspace
 
@@ -125,7 +126,7 @@ def _of_commit(
         raise unreadable
     expired: str | None = None
     if kind == "base":
-        earlier, expired = gate_run_artifacts.of_ancestor(workspace, commit, rules.model)
+        earlier, expired = run_artifacts.of_ancestor(workspace, commit, rules.model)
         if earlier is not None:
             how = f"the nearest before {commit[:7]} ({at.how}) whose own run left an evaluation"
             found_earlier = _baseline(kind, earlier.commit, how, "run artifact", earlier.predictions, earlier.model)
@@ -201,7 +202,7 @@ def _rescored(workspace: Workspace, commit: str, evaluated: EvaluateFindings) ->
 
 def _run_artifact(workspace: Workspace, commit: str, name: str) -> _Found | None:
     """What a workflow run of that very commit left."""
-    found = gate_run_artifacts.of_commit(workspace, commit, name)
+    found = run_artifacts.of_commit(workspace, commit, name)
     return (found.model, found.predictions, "run artifact") if found else None
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from mlgate import git
 from mlgate.errors import InputError
 from mlgate.evidence import TrainFindings
-from mlgate.stages import inputs
+from mlgate.stages.revisions import inputs
 from mlgate.workspace import Workspace
 
 _FILE_SYSTEMS_ROUND_S = 2

@@ -30,7 +30,7 @@ from mlgate.forge.conversation import Conversation, Rerun, SeenComment, SeenRun
 from mlgate.forge.slash_commands import NAME, USAGE, Misunderstood
 from mlgate.mistakes import did_you_mean
 from mlgate.render import escape
-from mlgate.stages import gate_override
+from mlgate.stages.decision import override
 from mlgate.store import open_store
 
 RUN_PATIENCE_S = 60.0
@@ -306,7 +306,7 @@ def _given(asked: _Asked, role: str, head: str, base: str | None, model: _Model)
 def _record(context: RunContext, model: _Model, given: Override) -> None:
     store = open_store(model.config.store, root=model.root, model=given.model, context=context)
     content = (given.model_dump_json(indent=1) + "\n").encode()
-    store.write({gate_override.record_name(given.head_sha): content}, f"override for {given.head_sha[:12]} by {given.by}")
+    store.write({override.record_name(given.head_sha): content}, f"override for {given.head_sha[:12]} by {given.by}")
 
 
 def _run_again(asked: _Asked, run: SeenRun) -> str:

@@ -197,7 +197,7 @@ def _embedded(address: str) -> bytes | None:
 
 
 def _published(contents: Mapping[str, bytes], root: Path, context: RunContext) -> dict[str, str]:
-    from mlgate.stages import assets
+    from mlgate.stages.reporting import assets
 
     names = {path: _name(path, content) for path, content in contents.items()}
     urls = assets.publish({names[path]: content for path, content in contents.items()}, root, context)

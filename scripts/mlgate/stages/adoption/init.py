@@ -21,13 +21,13 @@ from mlgate import environment, git, strict_yaml
 from mlgate import evidence as records
 from mlgate.config import CLASSIFICATION_METRICS, REGRESSION_METRICS, USUAL_METRICS, EvaluationConfig, Task
 from mlgate.errors import InputError
-from mlgate.stages import action_inputs, ten_line_workflow
-from mlgate.stages.ten_line_workflow import TenLines
+from mlgate.stages.adoption import action_inputs, ten_line_workflow
+from mlgate.stages.adoption.ten_line_workflow import TenLines
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from mlgate.stages.proposed_margin import Visible
+    from mlgate.stages.adoption.proposed_margin import Visible
 
 TEMPLATES = Path(__file__).resolve().parents[3] / "templates"
 _TABLES = (".parquet", ".csv", ".jsonl", ".ndjson")
@@ -178,7 +178,7 @@ def _take_over(ten_lines: TenLines, root: Path, found: Findings) -> None:
 
 def _survey_margin(root: Path, found: Findings) -> None:
     """The task as an evaluation sees it, and the loss that the holdout can see."""
-    from mlgate.stages import proposed_margin
+    from mlgate.stages.adoption import proposed_margin
 
     columns = {role: found.columns.get(role) for role in ("id", "target", "prediction", "score") if role in found.columns}
     if "target" not in columns or "prediction" not in columns:

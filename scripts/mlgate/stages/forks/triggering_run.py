@@ -20,7 +20,8 @@ from mlgate.evaluation import parquet_limits
 from mlgate.evidence import BEFORE_THE_GATE, FileRef
 from mlgate.forge import commits
 from mlgate.forge.triggering import PullRequest, TriggeringForge
-from mlgate.stages import judged_commit, lineage, without_secrets
+from mlgate.stages.forks import judged_commit, without_secrets
+from mlgate.stages.revisions import lineage
 from mlgate.workspace import Workspace
 
 MAX_UNPACKED_BYTES = 500_000_000

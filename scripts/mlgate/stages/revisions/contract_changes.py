@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from mlgate.config import Config, ContractConfig, user_code
 from mlgate.contracts import schema_changes
 from mlgate.evidence import Change
-from mlgate.stages import weakening
-from mlgate.stages.python_sources import sources
-from mlgate.stages.revision import Revision
+from mlgate.stages.revisions import weakening
+from mlgate.stages.revisions.python_sources import sources
+from mlgate.stages.revisions.revision import Revision
 
 _MAX_TEXT = 300
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from mlgate.config import Config
 from mlgate.data import pull
 from mlgate.errors import MlgateError
-from mlgate.stages import baseline_worktree
-from mlgate.stages.baseline_worktree import BaselineNotRunError
+from mlgate.stages.baseline import worktree
+from mlgate.stages.baseline.worktree import BaselineNotRunError
 from mlgate.stages.pull_data import named_data
 from mlgate.workspace import Workspace
 
@@ -31,7 +31,7 @@ def rebuilt(workspace: Workspace, commit: str, config: Config) -> Iterator[Path]
         BaselineNotRunError: the worktree, the data or a command failed.
         CommandInterruptedError: we were told to end meanwhile.
     """
-    with baseline_worktree.at_commit(workspace.root, commit) as root:
+    with worktree.at_commit(workspace.root, commit) as root:
         options = pull.Options(
             remote=config.data.remote,
             with_sources=config.data.pull is None,
@@ -43,8 +43,8 @@ def rebuilt(workspace: Workspace, commit: str, config: Config) -> Iterator[Path]
         except MlgateError as error:
             raise BaselineNotRunError(f"its data: {error}") from None
         if config.data.prepare is not None:
-            baseline_worktree.run(workspace, config.data.prepare, root, "prepare.log", None)
+            worktree.run(workspace, config.data.prepare, root, "prepare.log", None)
         if config.train is None:
             raise BaselineNotRunError("its mlgate.yaml has no `train`")
-        baseline_worktree.run(workspace, config.train.command, root, "train.log", config.train.timeout)
+        worktree.run(workspace, config.train.command, root, "train.log", config.train.timeout)
         yield root

@@ -8,7 +8,7 @@ from mlgate.data import cache, checkout, pull
 from mlgate.data.identity import differing
 from mlgate.errors import InputError
 from mlgate.evidence import DataRef, ValidationFindings
-from mlgate.stages import commands
+from mlgate.stages.job import commands
 from mlgate.stages.pull_data import named_data, options
 from mlgate.workspace import Workspace
 

@@ -13,7 +13,7 @@ from mlgate.evaluation.labels import positive_class
 from mlgate.evaluation.metrics import groups
 from mlgate.evaluation.predictions import Pairing, Predictions
 from mlgate.evidence import Comparison, Confusion, MetricValue, Residuals, SliceComparison, SliceMetrics, finite
-from mlgate.stages.gate_baseline import Baseline
+from mlgate.stages.baseline.lookup import Baseline
 from mlgate.stats import comparison as statistics
 from mlgate.stats import confusion
 from mlgate.stats.bootstrap import seed_of

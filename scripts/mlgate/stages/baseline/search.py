@@ -21,8 +21,9 @@ from mlgate.errors import InfrastructureError, InputError
 from mlgate.evaluation import loading, metric_files, scoring
 from mlgate.evaluation.dvc_history import History, NotThereError, NotTrackedError, open_history
 from mlgate.evidence import CarriedBaseline, CarriedSource, ScoredModel
-from mlgate.stages import baseline_rebuild, lineage
-from mlgate.stages.baseline_worktree import BaselineNotRunError
+from mlgate.stages.baseline import rebuild
+from mlgate.stages.baseline.worktree import BaselineNotRunError
+from mlgate.stages.revisions import lineage
 from mlgate.workspace import Workspace
 
 
@@ -142,7 +143,7 @@ def _rebuilt(workspace: Workspace, commit: str, rules: Config, notes: list[str],
     """The commit's files from training it again."""
     workspace.console.line(f"  training the baseline {commit[:12]} again (gate.rebuild_baseline)")
     try:
-        root = stack.enter_context(baseline_rebuild.rebuilt(workspace, commit, rules))
+        root = stack.enter_context(rebuild.rebuilt(workspace, commit, rules))
     except BaselineNotRunError as error:
         notes.append(f"training the baseline again: {error}")
         return None

@@ -10,7 +10,7 @@ from typing import Any
 
 from mlgate import strict_yaml
 from mlgate.errors import InputError
-from mlgate.stages import action_inputs
+from mlgate.stages.adoption import action_inputs
 
 _OUR_ACTION = re.compile(r"[\w.-]+/[\w.-]*mlgate[\w.-]*@\S+")
 _PREPARES = re.compile(r"(python[\d.]* -m )?(pip|uv|poetry|conda|mamba|apt-get|sudo|npm|set|cd)\b.*")

@@ -16,7 +16,8 @@ from mlgate.evidence import GateFindings, Notification
 from mlgate.notify import message, webhook
 from mlgate.render import escape, terminal
 from mlgate.render.document import ReportView
-from mlgate.stages import lineage, secret_env
+from mlgate.stages.job import secret_env
+from mlgate.stages.revisions import lineage
 from mlgate.workspace import Workspace
 
 PAGERDUTY_URL = "https://events.pagerduty.com/v2/enqueue"

@@ -15,8 +15,8 @@ from mlgate.data.checkout import lfs_oid
 from mlgate.data.dvc_files import is_dvc_file
 from mlgate.errors import InputError
 from mlgate.evidence import Change
-from mlgate.stages import contract_changes, inputs, lineage, weakening
-from mlgate.stages.revision import Revision
+from mlgate.stages.revisions import contract_changes, inputs, lineage, weakening
+from mlgate.stages.revisions.revision import Revision
 from mlgate.training import params
 from mlgate.workspace import Workspace
 

@@ -20,9 +20,11 @@ from mlgate.evaluation import loading, predictions, scoring
 from mlgate.evaluation.dvc_history import NotThereError, NotTrackedError, open_history
 from mlgate.evaluation.predictions import Predictions
 from mlgate.evidence import CarriedBaseline, ScoredModel, parse_record
-from mlgate.stages import baseline_worktree, commands, lineage
-from mlgate.stages.baseline_search import as_ours
-from mlgate.stages.baseline_worktree import BaselineNotRunError
+from mlgate.stages.baseline import worktree
+from mlgate.stages.baseline.search import as_ours
+from mlgate.stages.baseline.worktree import BaselineNotRunError
+from mlgate.stages.job import commands
+from mlgate.stages.revisions import lineage
 from mlgate.workspace import Workspace
 
 FILE = "rescored.parquet"
@@ -108,14 +110,12 @@ def _rescored(workspace: Workspace, commit: str, rules: Config, theirs: Evaluati
     config, made = workspace.config, str(rules.evaluation.predictions)
     shown_as = f"{made} of the baseline {commit[:12]}"
     evaluation = as_ours(config.evaluation, rules.evaluation)
-    with baseline_worktree.at_commit(workspace.root, commit) as root:
+    with worktree.at_commit(workspace.root, commit) as root:
         with workspace.console.progress("fetching the baseline's model"):
             _bring_model(workspace.root, commit, rules, theirs, root)
         _bring_holdout(workspace, config.evaluation.holdout or theirs.holdout, theirs.holdout, root, commit)
         _remove(root / made)
-        baseline_worktree.run(
-            workspace, str(theirs.predict), root, "predict.log", rules.train.timeout if rules.train else DEFAULT_TIMEOUT_S
-        )
+        worktree.run(workspace, str(theirs.predict), root, "predict.log", rules.train.timeout if rules.train else DEFAULT_TIMEOUT_S)
         found = loading.load(root / made, evaluation, shown_as, are_slices_optional=True)
     _require_same_holdout(candidate, found, str(theirs.predict))
     scored = scoring.score(found, evaluation, config.gate.rules, {}, root=workspace.root, shown_as=shown_as)

@@ -12,8 +12,8 @@ from mlgate.evaluation import predictions, rescoring
 from mlgate.evaluation.predictions import Predictions
 from mlgate.evaluation.rescoring import Rescored
 from mlgate.evidence import EvaluateFindings, MetricValue, Rescoring
-from mlgate.stages.gate_baseline import Baseline
-from mlgate.stages.gate_run_artifacts import predictions_of
+from mlgate.stages.baseline.lookup import Baseline
+from mlgate.stages.baseline.run_artifacts import predictions_of
 from mlgate.workspace import Workspace
 
 

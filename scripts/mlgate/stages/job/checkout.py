@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mlgate import git
 from mlgate.errors import InputError
-from mlgate.stages import inputs
+from mlgate.stages.revisions import inputs
 from mlgate.workspace import Workspace
 
 _MAX_NAMED = 5

@@ -20,8 +20,8 @@ from mlgate.config import Config
 from mlgate.console import plain
 from mlgate.context import RunContext
 from mlgate.errors import InfrastructureError, InputError
-from mlgate.stages import history, inputs, lineage
-from mlgate.stages.inputs import Tree
+from mlgate.stages.revisions import history, inputs, lineage
+from mlgate.stages.revisions.inputs import Tree
 from mlgate.store import open_store
 
 MAX_IN_A_MATRIX = 256

@@ -16,8 +16,8 @@ from mlgate import git
 from mlgate.config import Config
 from mlgate.context import RunContext
 from mlgate.errors import InputError
-from mlgate.stages import history, inputs
-from mlgate.stages.revision import Revision
+from mlgate.stages.revisions import history, inputs
+from mlgate.stages.revisions.revision import Revision
 from mlgate.workspace import Workspace
 
 

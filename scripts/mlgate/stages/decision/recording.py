@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mlgate import git
 from mlgate.evidence import FileRef, ScoredModel
-from mlgate.stages import lineage
+from mlgate.stages.revisions import lineage
 from mlgate.store import Store
 from mlgate.workspace import Workspace
 

@@ -14,9 +14,9 @@ from mlgate.config import ContractConfig, user_code
 from mlgate.contracts import contract
 from mlgate.errors import InfrastructureError, InputError
 from mlgate.evidence import ContractFindings
-from mlgate.stages import contract_changes, lineage
-from mlgate.stages.python_sources import sources
-from mlgate.stages.revision import Revision
+from mlgate.stages.revisions import contract_changes, lineage
+from mlgate.stages.revisions.python_sources import sources
+from mlgate.stages.revisions.revision import Revision
 from mlgate.workspace import Workspace
 
 

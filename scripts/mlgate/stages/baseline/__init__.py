@@ -1,0 +1,1 @@
+"""The model a candidate is compared with: found, fetched, trained again, scored again."""

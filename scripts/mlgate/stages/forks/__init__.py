@@ -1,0 +1,1 @@
+"""Pull requests without secrets: the second workflow, and whose evidence it believes."""
