@@ -128,6 +128,10 @@ def call_user_python(program: Path, request: dict[str, Any], *, root: Path, time
     return found
 
 
+_LOOKS = 10
+"""At the processes there are, where one shows no environment; some never do."""
+
+
 class _Processes:
     """All processes of one command."""
 
@@ -171,17 +175,28 @@ class _Processes:
             except (ProcessLookupError, PermissionError):
                 return []
             return [self._leader]
-        return [int(entry.name) for entry in proc.iterdir() if entry.name.isdecimal() and self._is_member(entry)]
+        for _ in range(_LOOKS):
+            found = {int(entry.name): self._is_member(entry) for entry in proc.iterdir() if entry.name.isdecimal()}
+            if None not in found.values():
+                break
+            time.sleep(0.005)
+        return [pid for pid, is_member in found.items() if is_member]
 
-    def _is_member(self, entry: Path) -> bool:
+    def _is_member(self, entry: Path) -> bool | None:
+        """None: not to be told just now, it is between two programs (`exec`) and shows the environment of neither."""
         try:
             # after the name, which is in brackets and may hold anything: state, parent, group, session
             state, _, _, session, *_ = (entry / "stat").read_bytes().rpartition(b")")[2].split()
             if state in (b"Z", b"X"):
                 return False
-            return int(session) == self._leader or self._mark in (entry / "environ").read_bytes()
+            if int(session) == self._leader:
+                return True
+            environ = (entry / "environ").read_bytes()
         except (OSError, ValueError):
             return False  # it ended meanwhile, or is another user's
+        if not environ and int(session) != 0:  # session 0: the kernel's own
+            return None
+        return self._mark in environ
 
 
 class _Output:

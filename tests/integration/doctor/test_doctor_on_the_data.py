@@ -13,7 +13,10 @@ from integration.doctor.diagnoses import examined, said, the_one
 from integration.evaluation.dvc_projects import copy_project, dvc, make_project, object_path
 from support import MINIMAL_CONFIG, commit_files, git, make_repository
 
-pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarning")  # pygtrie, used by DVC
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarning"),  # pygtrie, used by DVC
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),  # DVC leaves databases and connections to the garbage collector
+]
 
 
 @pytest.fixture(scope="module")

@@ -70,8 +70,8 @@ class Job:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            # A shell in the background has Ctrl-C ignored, and what it starts inherits that.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+            # A shell in the background has Ctrl-C ignored, `nohup` hanging up, and what they start inherits that.
+            preexec_fn=lambda: [signal.signal(number, signal.SIG_DFL) for number in (signal.SIGINT, signal.SIGHUP)],
         )
 
     def interrupted(self, number: signal.Signals, when: Callable[[], bool], *arguments: str) -> None:
