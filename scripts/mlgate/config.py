@@ -275,6 +275,11 @@ class RuleConfig(_Section):
     better: Literal["higher", "lower"] | None = None
     """Which direction is better; needed for `margin` on a metric mlgate does not know."""
 
+    @property
+    def title(self) -> str:
+        """Names the row of the comparison that the rule is about."""
+        return self.metric
+
     @model_validator(mode="after")
     def _asks_something(self) -> Self:
         if self.min is None and self.max is None and self.margin is None:

@@ -315,6 +315,8 @@ class Comparison(Record):
     """One metric of candidate and baseline; a row of the report's table."""
 
     metric: Text
+    aspect: Text = ""
+    """What of the metric, where it is not its value on the holdout: `on noise`, `gap by sex`."""
     better: Literal["higher", "lower"] | None
     candidate: float
     baseline: float | None
@@ -330,11 +332,17 @@ class Comparison(Record):
     more_examples: int | None = None
     """For `cannot tell`: how many more would settle it."""
 
+    @property
+    def title(self) -> str:
+        """Names the row, and the rules about it."""
+        return f"{self.metric} {self.aspect}" if self.aspect else self.metric
+
 
 class RuleResult(Record):
     rule: Text
     """In words: `accuracy at least 0.9`."""
     metric: Text
+    """Title of the row it is about."""
     is_passed: bool
     is_warning: bool = False
     """Passed, with something to say."""

@@ -30,7 +30,7 @@ def metrics_table(gate: GateFindings) -> Table | None:
     if not gate.comparisons:
         return None
     if gate.baseline is None:
-        rows = tuple(((Code(row.metric),), (_scale(row).value(row.candidate),)) for row in gate.comparisons)
+        rows = tuple(((Code(row.title),), (_scale(row).value(row.candidate),)) for row in gate.comparisons)
         if not gate.is_certified:
             labelled = tuple((*row, ("uncertified",)) for row in rows)
             return Table(("Metric", "Candidate", "Verdict"), "lrl", labelled, unit="metric", is_cut_last=True)
@@ -38,7 +38,7 @@ def metrics_table(gate: GateFindings) -> Table | None:
     return Table(
         ("Metric", "Baseline", "Candidate", "Difference", "Verdict"),
         "lrrll",
-        tuple(((Code(row.metric),), *_numbers(row, has_bar=True), _verdict(row, gate.rules)) for row in gate.comparisons),
+        tuple(((Code(row.title),), *_numbers(row, has_bar=True), _verdict(row, gate.rules)) for row in gate.comparisons),
         unit="metric",
         is_cut_last=True,
     )
@@ -49,7 +49,7 @@ def differences_figure(gate: GateFindings) -> Figure | None:
     certain = (
         row for row in gate.comparisons if row.better and row.difference is not None and (row.low is not None or row.high is not None)
     )
-    rows = tuple(_interval_row(row, row.metric) for row in certain)[:METRICS_DRAWN]
+    rows = tuple(_interval_row(row, row.title) for row in certain)[:METRICS_DRAWN]
     if not rows:
         return None
     return Figure(
@@ -191,7 +191,7 @@ def _numbers(row: Comparison, *, has_bar: bool) -> tuple[Line, Line, Line]:
 def _verdict(row: Comparison, rules: Sequence[RuleResult] = ()) -> Line:
     """What the interval says, or the rule that fails although the interval does not: nothing that closes the gate hides in a fold."""
     is_told = row.margin is not None and row.verdict in {"worse", "cannot tell"}
-    if not is_told and (failing := [rule.reason for rule in rules if rule.metric == row.metric and not rule.is_passed]):
+    if not is_told and (failing := [rule.reason for rule in rules if rule.metric == row.title and not rule.is_passed]):
         return (f"❌{numbers.NBSP}fails: {'; '.join(failing)}",)
     if row.method is None and row.difference is not None:
         words = f"{_MARKS['cannot tell']}{numbers.NBSP}uncertified" if row.margin is not None else "uncertified"

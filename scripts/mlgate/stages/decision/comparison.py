@@ -46,9 +46,9 @@ class Examination:
     def confidence(self) -> float:
         return self.rules.gate.confidence
 
-    def margin_rule(self, metric: str) -> RuleConfig | None:
-        """The strictest rule that guards the metric against loss."""
-        guards = [rule for rule in self.rules.gate.rules if rule.metric == metric and rule.margin is not None]
+    def margin_rule(self, title: str) -> RuleConfig | None:
+        """The strictest rule that guards the row of this title against loss."""
+        guards = [rule for rule in self.rules.gate.rules if rule.title == title and rule.margin is not None]
         return min(guards, key=lambda rule: rule.margin or 0.0, default=None)
 
     def known(self, model: Model) -> frozenset[str]:

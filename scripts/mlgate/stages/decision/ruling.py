@@ -54,15 +54,15 @@ def decide(rules: Config, rows: Sequence[Comparison], values: dict[str, float], 
     Args:
         rules: the deciding configuration.
         rows: comparisons, on the examples both models share.
-        values: the candidate's value of each metric on its whole holdout, which thresholds are about.
+        values: the candidate's value of each row by its title, on its whole holdout: what thresholds are about.
         has_baseline: whether there was anything to compare with.
     """
-    by_name = {row.metric: row for row in rows}
+    by_title = {row.title: row for row in rows}
     results = [
-        result for rule in rules.gate.rules for result in _results(rule, by_name[rule.metric], values[rule.metric], rules, has_baseline)
+        result for rule in rules.gate.rules for result in _results(rule, by_title[rule.title], values[rule.title], rules, has_baseline)
     ]
     is_open = all(result.is_passed for result in results)
-    guarded = [by_name[rule.metric] for rule in rules.gate.rules if rule.margin is not None] if has_baseline else []
+    guarded = [by_title[rule.title] for rule in rules.gate.rules if rule.margin is not None] if has_baseline else []
     verdict = worst([row.verdict for row in guarded if row.verdict is not None])
     return Decision(is_open, verdict, _headline(rules, rows, results, guarded, verdict, has_baseline=has_baseline), results)
 
@@ -82,8 +82,8 @@ def unless_worse(decision: Decision, rules: Config, recorded: Sequence[Compariso
     where = f"on the {examples:,} examples that are on record"
     results = [
         RuleResult(
-            rule=f"{row.metric} not worse than the baseline by more than {row.margin or 0:g}, {where}",
-            metric=row.metric,
+            rule=f"{row.title} not worse than the baseline by more than {row.margin or 0:g}, {where}",
+            metric=row.title,
             is_passed=False,
             reason=sentence(row, rules.gate.confidence),
         )
@@ -98,10 +98,10 @@ def sentence(row: Comparison, confidence: float) -> str:
     """`accuracy 96.4 % → 97.2 %, +0.8 pt (95 %: −0.4 to +2.0): no worse than 1 pt`."""
     scale = numbers.scale_of(row.metric, [row.candidate, row.baseline], row.low, row.high)
     if row.baseline is None or row.difference is None:
-        return f"{row.metric} {scale.value(row.candidate)}, and no value of the baseline: cannot tell"
+        return f"{row.title} {scale.value(row.candidate)}, and no value of the baseline: cannot tell"
     interval = scale.interval(row.low, row.high)
     interval = f" ({confidence * 100:g} %: {interval})" if interval else ""
-    change = f"{row.metric} {scale.value(row.baseline)} → {scale.value(row.candidate)}, {scale.difference(row.difference)}{interval}"
+    change = f"{row.title} {scale.value(row.baseline)} → {scale.value(row.candidate)}, {scale.difference(row.difference)}{interval}"
     margin = scale.margin(row.margin) if row.margin else None
     match row.verdict:
         case "better":
@@ -130,18 +130,18 @@ def brief(row: Comparison, confidence: float) -> str:
     gain_low, gain_high = (-row.high, -row.low) if row.better == "lower" else (row.low, row.high)
     match row.verdict:
         case "better":
-            return f"{row.metric} is better by {amount} (at least {scale.amount(gain_low)})"
+            return f"{row.title} is better by {amount} (at least {scale.amount(gain_low)})"
         case "no worse" if gain_low >= 0:
-            return f"{row.metric} is no worse"
+            return f"{row.title} is no worse"
         case "no worse":
-            return f"{row.metric} is no worse (by {scale.amount(gain_low)} at most" + (f", the margin is {margin})" if margin else ")")
+            return f"{row.title} is no worse (by {scale.amount(gain_low)} at most" + (f", the margin is {margin})" if margin else ")")
         case "worse":
-            return f"{row.metric} is worse by {amount} (at least {scale.amount(gain_high)}" + (
+            return f"{row.title} is worse by {amount} (at least {scale.amount(gain_high)}" + (
                 f", the margin is {margin})" if margin else ")"
             )
         case "cannot tell":
             settled = f"; about {row.more_examples:,} more examples would settle it" if row.more_examples else ""
-            return f"cannot tell whether {row.metric} is worse" + (f" by more than {margin}" if margin else "") + settled
+            return f"cannot tell whether {row.title} is worse" + (f" by more than {margin}" if margin else "") + settled
         case _:
             return sentence(row, confidence)
 
@@ -154,22 +154,22 @@ def _results(rule: RuleConfig, row: Comparison, value: float, rules: Config, has
     ):
         if limit is not None:
             reason = f"{value:.6g} is {words[0] if is_kept else words[1]} {limit:g}"
-            results.append(RuleResult(rule=f"{rule.metric} {words[0]} {limit:g}", metric=rule.metric, is_passed=is_kept, reason=reason))
+            results.append(RuleResult(rule=f"{rule.title} {words[0]} {limit:g}", metric=rule.title, is_passed=is_kept, reason=reason))
     if rule.margin is not None:
-        results.append(_margin_result(rule.metric, rule.margin, row, rules, has_baseline))
+        results.append(_margin_result(rule.title, rule.margin, row, rules, has_baseline))
     return results
 
 
-def _margin_result(metric: str, margin: float, row: Comparison, rules: Config, has_baseline: bool) -> RuleResult:
-    text = f"{metric} not worse than the baseline by more than {margin:g}"
+def _margin_result(title: str, margin: float, row: Comparison, rules: Config, has_baseline: bool) -> RuleResult:
+    text = f"{title} not worse than the baseline by more than {margin:g}"
     if not has_baseline:
-        return RuleResult(rule=text, metric=metric, is_passed=True, is_warning=True, reason="first model: nothing to compare with")
+        return RuleResult(rule=text, metric=title, is_passed=True, is_warning=True, reason="first model: nothing to compare with")
     if row.verdict == "cannot tell" or row.verdict is None:
         is_blocked = rules.gate.cannot_tell == "block"
         return RuleResult(
-            rule=text, metric=metric, is_passed=not is_blocked, is_warning=not is_blocked, reason=sentence(row, rules.gate.confidence)
+            rule=text, metric=title, is_passed=not is_blocked, is_warning=not is_blocked, reason=sentence(row, rules.gate.confidence)
         )
-    return RuleResult(rule=text, metric=metric, is_passed=row.verdict != "worse", reason=sentence(row, rules.gate.confidence))
+    return RuleResult(rule=text, metric=title, is_passed=row.verdict != "worse", reason=sentence(row, rules.gate.confidence))
 
 
 def _headline(
@@ -181,8 +181,8 @@ def _headline(
     *,
     has_baseline: bool,
 ) -> str:
-    by_name = {row.metric: row for row in rows}
-    failed = [_why(result, by_name[result.metric], rules) for result in results if not result.is_passed]
+    by_title = {row.title: row for row in rows}
+    failed = [_why(result, by_title[result.metric], rules) for result in results if not result.is_passed]
     if failed:
         more = f"; and {len(failed) - _MOST_REASONS} more" if len(failed) > _MOST_REASONS else ""
         return "; ".join(failed[:_MOST_REASONS]) + more
@@ -191,12 +191,12 @@ def _headline(
         return f"no rules: nothing is guarded{shown}"
     if not has_baseline:
         thresholds = [result for result in results if not result.is_warning]
-        kept = "; ".join(_why(result, by_name[result.metric], rules) for result in thresholds[:_MOST_REASONS])
+        kept = "; ".join(_why(result, by_title[result.metric], rules) for result in thresholds[:_MOST_REASONS])
         return f"first model: nothing to compare with{'; ' + kept if kept else ''}"
     if guarded:  # the worst first: it is what the verdict says
         ordered = sorted(guarded, key=lambda row: row.verdict != verdict)
         return "; ".join(brief(row, rules.gate.confidence) for row in ordered[:_MOST_REASONS])
-    return "; ".join(_why(result, by_name[result.metric], rules) for result in results[:_MOST_REASONS])
+    return "; ".join(_why(result, by_title[result.metric], rules) for result in results[:_MOST_REASONS])
 
 
 def _why(result: RuleResult, row: Comparison, rules: Config) -> str:
