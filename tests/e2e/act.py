@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 import sysconfig
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -146,7 +147,7 @@ def run(
     secret_file.write_text("".join(f"{key}={json.dumps(value)}\n" for key, value in secrets.items()))
     server = "127.0.0.1"
     command = [
-        str(Path(sysconfig.get_path("scripts")) / "act"), event_name, "--json", "--rm", "--action-offline-mode",
+        str(Path(sysconfig.get_path("scripts")) / "act"), event_name, "--json", "--rm", "--action-offline-mode", "--no-skip-checkout",
         "--directory", str(workspace), "--workflows", workflow, "--eventpath", str(event_file), "--secret-file", str(secret_file),
         "--env-file", "/dev/null", "--var-file", "/dev/null", "--input-file", "/dev/null",
         "--action-cache-path", str(folder / "cache"), "--cache-server-path", str(folder / "cache-server"), "--cache-server-addr", server,
@@ -181,6 +182,23 @@ def run(
     return _read(finished)
 
 
+def artifacts(machine: Machine, run: str) -> dict[str, bytes]:
+    """Every file of every artifact of a run, by `<artifact>/<path>`."""
+    root, found = machine.folder / "runs" / run / "artifacts", {}
+    for path in sorted(path for path in root.rglob("*") if path.is_file()):
+        if path.suffix == ".zip":
+            with zipfile.ZipFile(path) as content:
+                found |= {f"{path.stem}/{name}": content.read(name) for name in content.namelist()}
+        else:  # version 3 has no archives; above all is a folder of the run
+            found["/".join(path.relative_to(root).parts[1:])] = path.read_bytes()
+    return found
+
+
+def evidence(machine: Machine, run: str, stage: str, artifact: str = "mlgate-toy-verdict-1") -> dict[str, Any]:
+    """Evidence of a stage, in an artifact of a run."""
+    return dict(json.loads(artifacts(machine, run)[f"{artifact}/evidence/{stage}.json"]))
+
+
 def _mapped(machine: Machine) -> dict[str, Path]:
     sys.path.insert(0, str(ROOT / "scripts"))
     import stamp
@@ -188,6 +206,7 @@ def _mapped(machine: Machine) -> dict[str, Path]:
     own = stamp.current(machine.product)
     upstream = json.loads((HERE.parent / "lint_workflows/upstream.json").read_text())
     mapped = {f"{name}@{pin['sha']}": HERE / "actions" / name.partition("/")[2] for name, pin in upstream.items()}
+    mapped |= {f"actions/{name}-artifact@v3": HERE / f"actions/{name}-artifact-v3" for name in ("upload", "download")}
     return {f"{own.repository}@{own.ref}": machine.product, **mapped}
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from github_stand_in import StandIn
 from support import commit_files, git
 
 HERE = Path(__file__).resolve().parent
@@ -139,6 +140,30 @@ def empty_repository(folder: Path) -> tuple[Path, Path]:
     git(clone, "init", "--quiet", "--initial-branch=main")
     git(clone, "remote", "add", "origin", str(origin))
     return clone, origin
+
+
+def environment(origin: Path | str, github: StandIn, *, sha: str, ref: str, run_id: int, **more: str) -> dict[str, str]:
+    """What GitHub tells the jobs of a run on a commit, and where checkout and store are here.
+
+    Args:
+        origin: where the repository is cloned from, and its store.
+        github: the stand-in.
+        sha: the commit the run is on.
+        ref: `refs/heads/main`, `refs/pull/7/merge`.
+        run_id: number of the run.
+        more: other variables, and other values.
+    """
+    return {
+        "E2E_ORIGIN": str(origin),
+        "E2E_SHA": sha,
+        "GITHUB_REPOSITORY": REPOSITORY,
+        "GITHUB_RUN_ID": str(run_id),
+        "GITHUB_REF": ref,
+        "GITHUB_SHA": sha,
+        "GITHUB_API_URL": github.url,
+        "MLGATE_STORE_URL": str(origin),
+        **more,
+    }
 
 
 def dvc(root: Path, *arguments: str) -> None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import random
-import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,16 +95,7 @@ class World:
             workflow=".github/workflows/mlgate.yml",
             event_name=event_name,
             event=event,
-            env={
-                "E2E_ORIGIN": str(self.caller.origin),
-                "E2E_SHA": sha,
-                "GITHUB_REPOSITORY": caller.REPOSITORY,
-                "GITHUB_RUN_ID": str(run_id),
-                "GITHUB_REF": ref,
-                "GITHUB_SHA": sha,
-                "GITHUB_API_URL": self.github.url,
-                "MLGATE_STORE_URL": str(self.caller.origin),
-            },
+            env=caller.environment(self.caller.origin, self.github, sha=sha, ref=ref, run_id=run_id),
             secrets={
                 "GITHUB_TOKEN": self.github.token,
                 "MLGATE_ENV": "\n".join(f"{key}={value}" for key, value in credentials.items()),
@@ -124,16 +114,8 @@ class World:
         [comment] = self.github.comments(number, "github-actions[bot]")
         return comment.body
 
-    def artifacts(self, run: str) -> dict[str, bytes]:
-        """Every file of every artifact of a run, by `artifact/path`."""
-        found = {}
-        for archive in (self.machine.folder / "runs" / run / "artifacts").rglob("*.zip"):
-            with zipfile.ZipFile(archive) as content:
-                found |= {f"{archive.stem}/{name}": content.read(name) for name in content.namelist()}
-        return found
-
     def findings(self, run: str, stage: str) -> dict[str, Any]:
-        return dict(json.loads(self.artifacts(run)[f"mlgate-toy-verdict-1/evidence/{stage}.json"])["findings"])
+        return dict(act.evidence(self.machine, run, stage)["findings"])
 
 
 def write_rows(path: Path, numbers: range, seed: int) -> None:
@@ -261,7 +243,11 @@ class TestDataThatWasNeverPushed:
 
 def test_the_secret_of_s3_is_in_no_artifact_comment_or_record(world: World, changed: act.Run, forgotten: act.Run) -> None:
     secret = world.s3.reader[1]
-    files = {f"{run}/{path}": content for run in ("merged", "changed", "forgotten") for path, content in world.artifacts(run).items()}
+    files = {
+        f"{run}/{path}": content
+        for run in ("merged", "changed", "forgotten")
+        for path, content in act.artifacts(world.machine, run).items()
+    }
     assert [path for path, content in files.items() if secret.encode() in content] == []
     assert [path for path, content in files.items() if b"trained with ***" in content], "training printed it"
     assert [number for number in (1, 2) if secret in world.comment(number)] == []

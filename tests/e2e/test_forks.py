@@ -7,7 +7,6 @@ What evidence can hold beyond an honest one's is told below this level, in tests
 from __future__ import annotations
 
 import json
-import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -42,17 +41,14 @@ class World:
             workflow=f".github/workflows/{workflow}",
             event_name=event_name,
             event=event,
-            env={
-                "E2E_ORIGIN": str(self.caller.origin),
-                "E2E_SHA": sha,
-                "E2E_NOTES": str(notes),
-                "GITHUB_REPOSITORY": caller.REPOSITORY,
-                "GITHUB_RUN_ID": str(run_id),
-                "GITHUB_REF": "refs/heads/main" if event_name == "workflow_run" else f"refs/pull/{NUMBER}/merge",
-                "GITHUB_SHA": sha,
-                "GITHUB_API_URL": self.github.url,
-                "MLGATE_STORE_URL": str(self.caller.origin),
-            },
+            env=caller.environment(
+                self.caller.origin,
+                self.github,
+                sha=sha,
+                ref="refs/heads/main" if event_name == "workflow_run" else f"refs/pull/{NUMBER}/merge",
+                run_id=run_id,
+                E2E_NOTES=str(notes),
+            ),
             secrets={"GITHUB_TOKEN": token},
             name=name,
         )
@@ -139,8 +135,7 @@ def test_the_second_workflow_posts_one_comment_and_the_final_status(world: World
     assert f"run={FIRST_RUN} attempt=1 commit={world.pull.head}" in comment.body
     assert "first model" in comment.body
     assert world.states()[-1] == ("mlgate/toy", "success")
-    with zipfile.ZipFile(next((world.machine.folder / "runs/judged/artifacts").rglob("mlgate-toy-verdict-1.zip"))) as kept:
-        gate = json.loads(kept.read("evidence/gate.json"))
+    gate = act.evidence(world.machine, "judged", "gate")
     assert gate["subject"]["commit"] == world.pull.merge
     assert gate["subject"]["run"]["run_id"] == FIRST_RUN
     assert gate["findings"]["rules_from"] == "baseline"

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -48,17 +47,7 @@ class World:
             workflow=f".github/workflows/{workflow}",
             event_name=event_name,
             event=event,
-            env={
-                "E2E_ORIGIN": str(self.caller.origin),
-                "E2E_SHA": sha,
-                "E2E_NOTES": str(notes),
-                "GITHUB_REPOSITORY": caller.REPOSITORY,
-                "GITHUB_RUN_ID": str(1000 + len(self.notes)),
-                "GITHUB_REF": ref,
-                "GITHUB_SHA": sha,
-                "GITHUB_API_URL": self.github.url,
-                "MLGATE_STORE_URL": str(self.caller.origin),
-            },
+            env=caller.environment(self.caller.origin, self.github, sha=sha, ref=ref, run_id=1000 + len(self.notes), E2E_NOTES=str(notes)),
             secrets={
                 "GITHUB_TOKEN": self.github.token,
                 "MLGATE_ENV": f"DATA_SECRET={DATA_SECRET}\nMLFLOW_TRACKING_URI=sqlite:///{tracking}",
@@ -157,7 +146,7 @@ class TestFirstModel:
         assert [(status.context, status.state) for status in world.github.statuses(head)][-1] == ("mlgate/toy", "success")
 
     def test_records_no_baseline(self, world: World, first: act.Run) -> None:
-        assert world.stored["first"] == []
+        assert [name for name in world.stored["first"] if name.startswith(("evaluations/", "inputs/"))] == []
 
     def test_code_of_the_caller_never_runs_beside_the_write_token(self, world: World, first: act.Run) -> None:
         assert world.who_ran("first") == CODE_OF_THE_CALLER
@@ -172,15 +161,15 @@ class TestFirstModel:
         assert DATA_SECRET not in "".join(comment.body for comment in world.comments(1))
 
     def test_the_secret_env_is_in_no_artifact(self, world: World, first: act.Run) -> None:
-        content = "".join(artifact(world, "first", "data").values()) + "".join(artifact(world, "first", "train").values())
-        assert "check: the secret is ***" in content
-        assert DATA_SECRET not in content
+        content = b"".join(act.artifacts(world.machine, "first").values())
+        assert b"check: the secret is ***" in content
+        assert DATA_SECRET.encode() not in content
 
 
 class TestBrokenData:
     def test_ends_the_run_before_anything_is_trained(self, world: World, broken: act.Run) -> None:
         assert broken.results() == {"data": "failure", "verdict": "failure"}
-        assert evidence_of(world, "broken", "validate-data")["status"] == "failed"
+        assert act.evidence(world.machine, "broken", "validate-data")["status"] == "failed"
         assert world.who_ran("broken") == {"setup", "check"}
 
     def test_fails_the_required_check_and_says_why(self, world: World, broken: act.Run) -> None:
@@ -204,15 +193,15 @@ class TestBetterModel:
     def test_is_compared_with_the_recorded_baseline_and_passes(self, world: World, better: act.Run) -> None:
         assert better.results()["verdict"] == "success"
         assert len(world.comments(2)) == 1
-        findings = evidence_of(world, "better", "gate")["findings"]
+        findings = act.evidence(world.machine, "better", "gate")["findings"]
         assert (findings["verdict"], findings["baseline"]["source"]) == ("better", "store")
 
 
 class TestWorseModel:
     def test_fails_the_required_check(self, world: World, worse: act.Run) -> None:
         assert worse.results() == {"data": "success", "train": "success", "verdict": "failure"}
-        assert evidence_of(world, "worse", "gate")["findings"]["verdict"] == "worse"
-        assert evidence_of(world, "worse", "report")["status"] == "passed"
+        assert act.evidence(world.machine, "worse", "gate")["findings"]["verdict"] == "worse"
+        assert act.evidence(world.machine, "worse", "report")["status"] == "passed"
 
     def test_edits_the_comment_that_is_there(self, world: World, better: act.Run, worse: act.Run) -> None:
         [comment] = world.comments(2)
@@ -225,7 +214,7 @@ class TestWorseModel:
 class TestMergeQueue:
     def test_our_actions_on_own_runners_give_the_same_verdict(self, world: World, better: act.Run, queued: act.Run) -> None:
         assert queued.results() == {"data": "success", "train": "success", "verdict": "success"}
-        gate, other = evidence_of(world, "queued", "gate"), evidence_of(world, "better", "gate")
+        gate, other = act.evidence(world.machine, "queued", "gate"), act.evidence(world.machine, "better", "gate")
         assert gate["findings"]["comparisons"] == other["findings"]["comparisons"]
         assert gate["findings"]["rules"] == other["findings"]["rules"]
 
@@ -234,7 +223,7 @@ class TestForm:
     def test_trains_with_the_forms_parameters_and_reports_in_the_pull_request(self, world: World, dispatched: act.Run) -> None:
         assert dispatched.results()["plan"] == "success"
         assert dispatched.results()["verdict"] == "success"
-        assert evidence_of(world, "dispatched", "train")["findings"]["params"]["model.errors"] == "12"
+        assert act.evidence(world.machine, "dispatched", "train")["findings"]["params"]["model.errors"] == "12"
         assert len(world.comments(2)) == 1
 
     def test_a_dry_run_only_says_what_would_run(self, world: World, merged: act.Run) -> None:
@@ -262,18 +251,6 @@ class TestRootAction:
         assert run.results() == {"simple": "success"}
         [comment] = world.comments(4)
         assert "selftest" in comment.body
-
-
-def artifact(world: World, run: str, job: str) -> dict[str, str]:
-    """Files of the artifact that a job uploaded, by path."""
-    [archive] = (world.machine.folder / "runs" / run / "artifacts").rglob(f"mlgate-toy-{job}-1.zip")
-    with zipfile.ZipFile(archive) as content:
-        return {name: content.read(name).decode(errors="replace") for name in content.namelist()}
-
-
-def evidence_of(world: World, run: str, stage: str) -> dict[str, Any]:
-    """Evidence of a stage, as the verdict left it."""
-    return dict(json.loads(artifact(world, run, "verdict")[f"evidence/{stage}.json"]))
 
 
 def test_the_runner_has_nothing_of_this_machine(world: World, first: act.Run) -> None:

@@ -51,16 +51,7 @@ class PullRequest:
             workflow=".github/workflows/mlgate.yml",
             event_name="pull_request",
             event=caller.pull_request_event(caller.PullRequest(7, head, base, merge)),
-            env={
-                "E2E_ORIGIN": str(self.origin),
-                "E2E_SHA": merge,
-                "GITHUB_REPOSITORY": caller.REPOSITORY,
-                "GITHUB_RUN_ID": str(run_id),
-                "GITHUB_REF": "refs/pull/7/merge",
-                "GITHUB_SHA": merge,
-                "GITHUB_API_URL": self.github.url,
-                "MLGATE_STORE_URL": str(self.origin),
-            },
+            env=caller.environment(self.origin, self.github, sha=merge, ref="refs/pull/7/merge", run_id=run_id),
             secrets={"GITHUB_TOKEN": self.github.token},
             name=f"run-{run_id}",
         )

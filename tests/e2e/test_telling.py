@@ -11,7 +11,6 @@ import re
 import shutil
 import subprocess
 import threading
-import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -100,18 +99,15 @@ class World:
             workflow=workflow,
             event_name=event_name,
             event=event,
-            env={
-                "E2E_ORIGIN": str(self.caller.origin),
-                "E2E_SHA": sha,
-                "E2E_NOTES": str(notes),
-                "GITHUB_REPOSITORY": caller.REPOSITORY,
-                "GITHUB_RUN_ID": str(5000 + self.ran),
-                "GITHUB_REF": ref,
-                "GITHUB_SHA": sha,
-                "GITHUB_API_URL": self.github.url,
-                "MLGATE_STORE_URL": str(self.caller.origin),
-                "MLGATE_ASSETS_URL": str(self.caller.origin),
-            },
+            env=caller.environment(
+                self.caller.origin,
+                self.github,
+                sha=sha,
+                ref=ref,
+                run_id=5000 + self.ran,
+                E2E_NOTES=str(notes),
+                MLGATE_ASSETS_URL=str(self.caller.origin),
+            ),
             secrets={
                 "GITHUB_TOKEN": self.github.token,
                 "MLGATE_ENV": f"MLFLOW_TRACKING_URI=sqlite:///{self.folder / 'mlflow.db'}",
@@ -131,12 +127,6 @@ class World:
         """The caller's own reports in the pull request, without the marker."""
         bodies = [comment.body for comment in self.github.comments(1, BOT)]
         return [body.partition("\n")[2] for body in bodies if body.startswith("<!-- mlgate:comment.report ")]
-
-    def verdict(self, name: str, stage: str) -> dict[str, Any]:
-        """Evidence of a stage, in the artifact of the job `verdict`."""
-        [archive] = (self.machine.folder / "runs" / name / "artifacts").rglob("mlgate-toy-verdict-1.zip")
-        with zipfile.ZipFile(archive) as content:
-            return dict(json.loads(content.read(f"evidence/{stage}.json")))
 
 
 @pytest.fixture(scope="module")
@@ -193,7 +183,7 @@ class TestClosedGateOfTheDefaultBranch:
     def test_is_one_message_in_the_chat_with_model_verdict_and_link(self, world: World, pushed: act.Run) -> None:
         assert pushed.results() == {"data": "success", "train": "success", "verdict": "failure"}
         [message] = world.chat.got
-        assert list(message) == ["text"]
+        assert list(message) == ["text", "unfurl_links", "unfurl_media"]
         title, why, where = message["text"].split("\n")
         assert title.startswith("*toy: does not pass the gate — ")
         assert "accuracy" in f"{title} {why}"
@@ -209,7 +199,7 @@ class TestClosedGateOfTheDefaultBranch:
         assert "https://github.com/octo/models/actions/runs/5001" in told
 
     def test_is_in_the_evidence_with_whom_it_told(self, world: World, pushed: act.Run) -> None:
-        told = world.verdict("pushed", "report")["findings"]["notified"]
+        told = act.evidence(world.machine, "pushed", "report")["findings"]["notified"]
         assert [(one["kind"], one["to"], one["is_sent"]) for one in told] == [("slack", "TEAM_CHAT_URL", True), ("mention", TEAM, True)]
 
 
@@ -220,7 +210,7 @@ class TestClosedGateOfAPullRequest:
             "train": "success",
             "verdict": "failure",
         }
-        report, gate = world.verdict("proposed", "report"), world.verdict("proposed", "gate")
+        report, gate = act.evidence(world.machine, "proposed", "report"), act.evidence(world.machine, "proposed", "gate")
         assert (gate["status"], report["findings"]["notified"]) == ("failed", [])
         assert len(world.chat.got) == 1
         assert len(world.github.state.commit_comments) == 1
@@ -255,9 +245,8 @@ def test_the_address_of_the_chat_is_nowhere(world: World, pushed: act.Run, propo
     """In no log, artifact, comment or status, nor in anything that was pushed."""
     runs = world.machine.folder / "runs"
     seen = {path.relative_to(runs).as_posix(): path.read_bytes() for path in runs.glob("*/log.jsonl")}
-    for archive in runs.rglob("artifacts/**/*.zip"):
-        with zipfile.ZipFile(archive) as content:
-            seen |= {f"{archive.relative_to(runs)}:{name}": content.read(name) for name in content.namelist()}
+    for run in ("pushed", "proposed", "again"):
+        seen |= {f"{run}/{name}": content for name, content in act.artifacts(world.machine, run).items()}
     seen["github"] = json.dumps(world.github.dump() | {"commits": [one.body for one in world.github.state.commit_comments]}).encode()
     everything = ["git", "cat-file", "--batch-all-objects", "--batch"]
     seen["origin"] = subprocess.run(everything, cwd=world.caller.origin, capture_output=True, check=True).stdout

@@ -5,10 +5,8 @@ The token may only what the ten lines grant: read, comment, read artifacts. The 
 
 from __future__ import annotations
 
-import json
 import subprocess
 import time
-import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -74,16 +72,7 @@ class World:
             workflow=".github/workflows/mlgate.yml",
             event_name=event_name,
             event=event,
-            env={
-                "E2E_ORIGIN": str(self.origin),
-                "E2E_SHA": sha,
-                "GITHUB_REPOSITORY": caller.REPOSITORY,
-                "GITHUB_RUN_ID": str(run_id),
-                "GITHUB_REF": ref,
-                "GITHUB_SHA": sha,
-                "GITHUB_API_URL": self.github.url,
-                "MLGATE_STORE_URL": str(self.origin),
-            },
+            env=caller.environment(self.origin, self.github, sha=sha, ref=ref, run_id=run_id),
             secrets={"GITHUB_TOKEN": self.token},
             name=name,
         )
@@ -104,10 +93,7 @@ class World:
         return next((self.machine.folder / "runs" / name / "artifacts").rglob("mlgate-models-verdict-1.zip"), None)
 
     def evidence(self, name: str, stage: str) -> dict[str, Any]:
-        archive = self.artifact(name)
-        assert archive is not None
-        with zipfile.ZipFile(archive) as content:
-            return dict(json.loads(content.read(f"evidence/{stage}.json")))
+        return act.evidence(self.machine, name, stage, "mlgate-models-verdict-1")
 
 
 @pytest.fixture(scope="module")

@@ -122,6 +122,7 @@ def test_mixed_versions_are_a_problem(tmp_path: Path) -> None:
         ("pull-request-self-hosted-gpu", ["verdict", "mlgate/digits"]),
         ("pull-request-forks", ["mlgate/digits"]),
         ("monorepo", ["mlgate / verdict", "mlgate/digits"]),
+        ("monorepo-forks", ["mlgate"]),
     ],
 )
 def test_the_check_to_require_is_known(tmp_path: Path, name: str, expected: list[str]) -> None:

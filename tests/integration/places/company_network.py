@@ -10,13 +10,12 @@ import datetime as dt
 import os
 import socket
 import ssl
-import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -55,12 +54,16 @@ _OF_CERTIFICATES = frozenset(
 
 
 @contextmanager
-def company_network(folder: Path, ports: dict[str, int]) -> Iterator[Network]:
-    """Servers of this machine, by plain port, as https hosts behind a proxy that asks for a password."""
+def company_network(folder: Path, ports: Mapping[str, int | Mapping[str, int]]) -> Iterator[Network]:
+    """Servers of this machine, by plain port, as https hosts behind a proxy that asks for a password.
+
+    A host may be several servers, by how paths begin; the first that fits.
+    """
     authority, certificate = _certificates(folder)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
-    fronts = {f"{host}:443": _listen(partial(_front, context, port)) for host, port in ports.items()}
+    paths = {host: {"": port} if isinstance(port, int) else port for host, port in ports.items()}
+    fronts = {f"{host}:443": _listen(partial(_front, context, servers)) for host, servers in paths.items()}
     network = Network("", authority)
     proxy = _listen(partial(_proxy, network, fronts))
     network.proxy = f"http://runner:{_PROXY_PASSWORD}@127.0.0.1:{proxy}"
@@ -104,11 +107,17 @@ def _listen(serve: Any) -> int:
     return int(server.getsockname()[1])
 
 
-def _front(context: ssl.SSLContext, port: int, connection: socket.socket) -> None:
-    """TLS in front of a plain server."""
+def _front(context: ssl.SSLContext, servers: Mapping[str, int], connection: socket.socket) -> None:
+    """TLS in front of plain servers. Who calls keeps to one of them for as long as the connection lasts."""
     try:
-        with context.wrap_socket(connection, server_side=True) as secure, socket.create_connection(("127.0.0.1", port)) as plain:
-            _pipe(secure, plain)
+        with context.wrap_socket(connection, server_side=True) as secure:
+            if not (begun := secure.recv(65536)):
+                return
+            path = begun.decode("latin-1").split(" ")[1]
+            port = next(port for beginning, port in servers.items() if path.startswith(beginning))
+            with socket.create_connection(("127.0.0.1", port)) as plain:
+                plain.sendall(begun)
+                _pipe(secure, plain)
     except OSError:
         pass  # who called did not trust us, or hung up
 
@@ -170,54 +179,7 @@ def folder_server(folder: Path) -> Iterator[int]:
         def log_message(self, *_: object) -> None:
             pass
 
-    with _serving(ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(folder)))) as port:
-        yield port
-
-
-@contextmanager
-def git_server(folder: Path) -> Iterator[int]:
-    """A plain server for the bare repositories in a folder, as `git http-backend` makes one; its port."""
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"  # the client hangs up, not we: git does not like a TLS connection that breaks off
-
-        def answer(self) -> None:
-            path, _, query = self.path.partition("?")
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            environ = {
-                "PATH": os.environ["PATH"],
-                "GIT_PROJECT_ROOT": str(folder),
-                "GIT_HTTP_EXPORT_ALL": "1",
-                "GIT_PROTOCOL": self.headers.get("Git-Protocol", ""),
-                "REQUEST_METHOD": self.command,
-                "PATH_INFO": path,
-                "QUERY_STRING": query,
-                "CONTENT_TYPE": self.headers.get("Content-Type", ""),
-                "CONTENT_LENGTH": str(len(body)),
-                "HTTP_CONTENT_ENCODING": self.headers.get("Content-Encoding", ""),
-                "REMOTE_USER": "x",
-            }
-            output = subprocess.run(["git", "http-backend"], input=body, env=environ, capture_output=True, check=True).stdout
-            head, _, content = output.partition(b"\r\n\r\n")
-            self.send_response(200)
-            for line in head.decode().split("\r\n"):
-                self.send_header(*line.split(": ", 1))
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
-
-        do_GET = do_POST = answer  # noqa: N815 -- the names that http.server calls
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with _serving(ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as port:
-        yield port
-
-
-@contextmanager
-def _serving(server: ThreadingHTTPServer) -> Iterator[int]:
-    with server:
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(folder))) as server:
         threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         yield server.server_port
         server.shutdown()

@@ -15,9 +15,10 @@ from pathlib import Path
 
 import pytest
 
+from git_server import git_server
 from github_stand_in import StandIn
 from integration.gate.gate_runs import CONFIG, classified, evaluated, labels
-from integration.places.company_network import Network, company_network, folder_server, git_server
+from integration.places.company_network import Network, company_network, folder_server
 from mlgate.workspace import Workspace
 from support import commit_files, git, make_repository
 
@@ -112,7 +113,7 @@ def test_git_fetches_the_history_that_is_missing_through_it(tmp_path: Path) -> N
     commit_files(source, {"a/train.py": "1"}, "second")
     (tmp_path / "www/o").mkdir(parents=True)
     git(tmp_path, "clone", "--quiet", "--bare", str(source), "www/o/r")
-    with git_server(tmp_path / "www") as port, company_network(tmp_path, {"github.example": port}) as network:
+    with git_server(tmp_path / "www") as host, company_network(tmp_path, {"github.example": host.server_port}) as network:
         git(tmp_path, "clone", "--quiet", "--depth=1", f"file://{tmp_path}/www/o/r", "shallow")
         git(tmp_path / "shallow", "remote", "set-url", "origin", "https://github.example/o/r")
         finished = mlgate(tmp_path / "shallow", network.environment("SSL_CERT_FILE"), "changed")

@@ -105,6 +105,11 @@ class TestWithTheRootActionAlone:
         assert found.exit_code == 2
         assert found.summary == f"{LEFT.format('this job began')}; does a step of this job write it?"
 
+    def test_so_are_they_where_the_configuration_names_a_training_that_this_job_did_not_run(
+        self, root: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        assert evaluated(root, **self.environ(root, monkeypatch)).summary.endswith("does a step of this job write it?")
+
     def test_those_the_job_wrote_are_taken(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         commit_files(root, {"mlgate.yaml": NO_TRAINING}, "no training of ours")
         given = self.environ(root, monkeypatch)

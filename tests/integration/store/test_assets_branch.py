@@ -74,3 +74,21 @@ def test_a_branch_that_may_not_be_written_is_said_in_one_line(remote: Path) -> N
 def test_a_name_that_leads_elsewhere_is_refused(remote: Path, name: str) -> None:
     with pytest.raises(ValueError, match="no name"):
         branch(remote).publish("a" * 40, {name: b"one"})
+
+
+HOSTILE_NAMES = {
+    "up": "..", "up and away": "../x.png", "absolute": "/etc/passwd", "option": "-x.png", "hidden": ".git", "Git's own": ".gitmodules",
+    "workflow": ".github/workflows/x.yml", "newline": "a\nb.png", "tab": "a\tb.png", "NUL": "a\0b.png", "blank": "a b.png", "empty": "",
+    "very long": "a" * 201, "ten megabytes": "a" * 10_000_000, "turned around": "\u202egnp.png", "shell": "$(touch pwned).png",
+    "newline at the end": "a.png\n", "backslash": "a\\..\\b.png",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", HOSTILE_NAMES.values(), ids=HOSTILE_NAMES)
+@pytest.mark.parametrize("what", ["file", "folder"])
+def test_a_name_that_leads_elsewhere_is_never_written(remote: Path, name: str, what: str) -> None:
+    folder, file = ("a" * 40, name) if what == "file" else (name, "y.png")
+    with pytest.raises(ValueError, match="no name for a file of a branch") as refused:
+        branch(remote).publish(folder, {"x.png": b"one", file: b"two"})
+    assert len(str(refused.value)) < 300
+    assert git(remote, "for-each-ref") == ""

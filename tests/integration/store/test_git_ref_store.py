@@ -6,15 +6,13 @@ import base64
 import logging
 import os
 import stat
-import subprocess
-import threading
 from collections.abc import Iterator
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
+from git_server import A_PAGE, DROPPED, GitServer, git_server
 from mlgate.context import RunContext
 from mlgate.errors import InfrastructureError, InputError
 from mlgate.store import Store, git_ref, open_store
@@ -342,90 +340,18 @@ def test_it_works_from_within_a_git_hook(bare: Path, tmp_path: Path, monkeypatch
     assert git(root, "status", "--porcelain") == ""
 
 
-DROPPED, A_PAGE = -1, -2
-
-
-class Smart(BaseHTTPRequestHandler):
-    """Git's own HTTP server behind a door that asks for the token."""
-
-    server: GitServer
-
-    def _answer(self) -> None:
-        path, _, query = self.path.partition("?")
-        self.server.seen.append(self.headers.get_all("Authorization") or [])
-        expected = "basic " + base64.b64encode(f"x-access-token:{TOKEN}".encode()).decode()
-        status = self.server.status
-        if status == DROPPED:
-            self.close_connection = True
-            self.connection.shutdown(2)
-            return
-        if status == 200 and self.headers.get("Authorization") != expected:
-            status = 401
-        if status == 403 and "receive-pack" not in self.path:
-            status = 200
-        if status != 200:
-            self.send_response(status if status != A_PAGE else 200)
-            self.send_header("WWW-Authenticate", 'Basic realm="git"')
-            self.send_header("Content-Type", "text/html")
-            self.end_headers()
-            self.wfile.write(b"Write access to repository not granted.\n" if status != A_PAGE else b"<html>We will be right back</html>")
-            return
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        env = {
-            "PATH": os.environ["PATH"],
-            "GIT_PROJECT_ROOT": str(self.server.root),
-            "GIT_HTTP_EXPORT_ALL": "1",
-            "GIT_PROTOCOL": self.headers.get("Git-Protocol", ""),
-            "REQUEST_METHOD": self.command,
-            "PATH_INFO": path,
-            "QUERY_STRING": query,
-            "CONTENT_TYPE": self.headers.get("Content-Type", ""),
-            "CONTENT_LENGTH": str(len(body)),
-            "HTTP_CONTENT_ENCODING": self.headers.get("Content-Encoding", ""),
-            "REMOTE_USER": "x",
-        }
-        output = subprocess.run(["git", "http-backend"], input=body, env=env, capture_output=True, check=True).stdout
-        head, _, content = output.partition(b"\r\n\r\n")
-        self.send_response(200)
-        for line in head.decode().split("\r\n"):
-            name, _, value = line.partition(": ")
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(content)
-
-    do_GET = do_POST = _answer  # noqa: N815 -- the names that http.server calls
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
-class GitServer(ThreadingHTTPServer):
-    def __init__(self, root: Path) -> None:
-        super().__init__(("127.0.0.1", 0), Smart)
-        self.root = root
-        self.status = 200
-        self.seen: list[list[str]] = []
-
-    @property
-    def context(self) -> RunContext:
-        return replace(ON_GITHUB, token=TOKEN, server_url=f"http://127.0.0.1:{self.server_port}")
-
-
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[GitServer]:
     (tmp_path / "www" / "o").mkdir(parents=True)
     git(tmp_path / "www" / "o", "init", "--quiet", "--bare", "r")
     git(tmp_path / "www" / "o" / "r", "config", "uploadpack.allowFilter", "true")
-    with GitServer(tmp_path / "www") as running:
-        thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
+    with git_server(tmp_path / "www", TOKEN) as running:
         yield running
-        running.shutdown()
-        thread.join()
 
 
 def over_http(server: GitServer) -> GitRefStore:
-    store = open_store(None, root=Path("/"), model="digits", context=server.context, environ={})
+    context = replace(ON_GITHUB, token=TOKEN, server_url=server.url)
+    store = open_store(None, root=Path("/"), model="digits", context=context, environ={})
     assert isinstance(store, GitRefStore)
     return store
 

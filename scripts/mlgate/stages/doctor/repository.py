@@ -7,10 +7,11 @@ from collections.abc import Iterator
 
 from mlgate import git, store
 from mlgate.console import plain
+from mlgate.context import RunContext
 from mlgate.errors import InputError
 from mlgate.stages.doctor.findings import Finding, ok, problem, unneeded, warning
 from mlgate.stages.doctor.subject import Subject
-from mlgate.stages.revisions import lineage
+from mlgate.stages.revisions import history, lineage
 
 _TIMEOUT_S = 9.0
 
@@ -59,8 +60,11 @@ def look_at_origin(subject: Subject) -> Iterator[Finding]:
         yield warning("no remote 'origin': pull requests need one", "run 'git remote add origin URL'")
         return
     shown = git.without_credentials(subject.origin)
-    # Only an answer counts: nobody is asked for a password, a passphrase or a host key, on whatever terminal.
-    environ = {"GIT_ASKPASS": "true", "SSH_ASKPASS": "true", "SSH_ASKPASS_REQUIRE": "force"}
+    # Only an answer counts: nobody is asked for a password, a passphrase or a host key, on whatever terminal. In a job, whose checkout
+    # kept none, the token opens the run's own server.
+    context = subject.workspace.context if subject.workspace else RunContext()
+    with_token = history.environment(subject.origin, context) if context.is_github else {}
+    environ = {**with_token, "GIT_ASKPASS": "true", "SSH_ASKPASS": "true", "SSH_ASKPASS_REQUIRE": "force"}
     try:
         git.run(subject.root, "ls-remote", "--heads", "origin", env=environ, timeout_s=_TIMEOUT_S)
     except subprocess.CalledProcessError as error:

@@ -48,15 +48,16 @@ def expected_checks(subject: Subject) -> list[str]:
         return []
     found, _ = workflow_files.read(subject.top)
     names = []
-    is_apart = False
+    is_apart = is_for_all = False
     for job in (job for workflow in found for job in workflow.jobs if _is_of(job, subject) and job.decides):
         for use in job.uses:
             if use.reusable in ("pull-request", "monorepo", "train"):
                 names.append(f"{job.name} / verdict")
                 is_apart = is_apart or use.inputs.get("verdict-apart") == "true"
+                is_for_all = is_for_all or use.reusable == "monorepo"
             elif use.reusable is None:
                 names.append(job.name)
-    status = [f"mlgate/{subject.config.model}"] if subject.config else []
+    status = ["mlgate"] if is_apart and is_for_all else [f"mlgate/{subject.config.model}"] if subject.config else []
     # Of pull requests of forks the job is skipped, and a skipped job counts as passed: there only the status blocks.
     return status if is_apart else list(dict.fromkeys([*names, *status]))
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from mlgate import git
 from mlgate.errors import InputError
+from mlgate.evaluation import seeds
 from mlgate.evidence import TrainFindings
 from mlgate.stages.revisions import inputs
 from mlgate.workspace import Workspace
@@ -29,12 +30,14 @@ def refuse(workspace: Workspace, environ: Mapping[str, str]) -> list[str]:
         InputError: a file is a leftover; the message says what should have written it.
     """
     evaluation = workspace.config.evaluation
-    paths = [path for path in (evaluation.predictions, *evaluation.metrics_files) if path is not None]
+    samples = evaluation.latency.samples if evaluation.latency else None
+    named = (evaluation.predictions, *evaluation.perturbed.values(), *evaluation.metrics_files, samples, *seeds.written(workspace.root, evaluation))
+    paths = [path for path in named if path is not None]
     train = workspace.evidence("train")
     if train is not None and isinstance(train.findings, TrainFindings):
         began, what = train.started_at.timestamp(), "training began"
         has_pipeline = bool(train.findings.pipeline) or train.findings.is_reused
-    elif workspace.config.train is None and workspace.context.is_github and (job := _job_began(environ)) is not None:
+    elif workspace.context.is_github and (job := _job_began(environ)) is not None:
         began, what, has_pipeline = job, "this job began", True
     else:
         return []

@@ -11,7 +11,7 @@ from __future__ import annotations
 import base64
 import re
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, MutableMapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -126,6 +126,17 @@ def export(variables: Mapping[str, str], github_env: Path) -> None:
         for name, value in {**variables, _NAMES: " ".join(variables)}.items():
             end = f"mlgate_{secrets.token_hex(16)}"
             stream.write(f"{name}<<{end}\n{value}\n{end}\n")
+
+
+def take(environ: MutableMapping[str, str]) -> list[str]:
+    """Hand the variables of MLGATE_SECRET_ENV to this very process, where there are no later steps; returns their `masks`.
+
+    Raises InputError as `parse` does.
+    """
+    variables = parse(environ.pop("MLGATE_SECRET_ENV", ""))
+    if variables:
+        environ.update({**variables, _NAMES: " ".join(variables)})
+    return masks(variables)
 
 
 def _masked(text: str, parts: Iterable[str]) -> str:

@@ -33,7 +33,7 @@ def deepen(root: Path, context: RunContext) -> bool:
     console = Console()
     with console.progress("fetching the history that this shallow checkout lacks"):
         try:
-            git.run(root, "fetch", "--quiet", "--unshallow", "--no-tags", "origin", env=_environment(url, context), timeout_s=TIMEOUT_S)
+            git.run(root, "fetch", "--quiet", "--unshallow", "--no-tags", "origin", env=environment(url, context), timeout_s=TIMEOUT_S)
         except (subprocess.CalledProcessError, InfrastructureError) as error:
             reason = error.stderr.decode(errors="replace") if isinstance(error, subprocess.CalledProcessError) else str(error)
             last = next((line for line in reversed(reason.splitlines()) if line.strip()), "")
@@ -45,7 +45,24 @@ def deepen(root: Path, context: RunContext) -> bool:
     return True
 
 
-def _environment(url: str, context: RunContext) -> dict[str, str]:
+def fetch(root: Path, context: RunContext, wanted: str) -> bool:
+    """Fetch one tag (as a refspec) or commit from origin, for a clone that lacks it; as `deepen` does, without asking anybody.
+
+    Returns:
+        Whether origin gave it.
+    """
+    top = git.toplevel(root)
+    if top is None or wanted.startswith("-") or not (url := git.try_text(root, "remote", "get-url", "origin")):
+        return False
+    depth = ["--depth=1"] if git.is_shallow(root) else []
+    try:
+        git.run(root, "fetch", "--quiet", "--no-tags", *depth, "origin", wanted, env=environment(url, context), timeout_s=TIMEOUT_S)
+    except (subprocess.CalledProcessError, InfrastructureError):
+        return False
+    return True
+
+
+def environment(url: str, context: RunContext) -> dict[str, str]:
     """Settings for git that keep it from asking, and the token for the run's own server only: arguments are visible to everybody."""
     settings = {
         "GIT_ASKPASS": "",

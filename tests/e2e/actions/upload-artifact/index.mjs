@@ -1,26 +1,10 @@
-// actions/upload-artifact for one folder. Hidden is, as upstream, what lies below any folder whose name begins with a dot.
-import { readdirSync } from "node:fs";
+// actions/upload-artifact for one folder.
 import { createRequire } from "node:module";
-import { join, relative, resolve, sep } from "node:path";
+import { join } from "node:path";
 
+const { chosen, input } = await import(join(process.env.E2E_ACTIONS, "files.mjs"));
 const { DefaultArtifactClient } = createRequire(join(process.env.E2E_ACTIONS, "index.js"))("@actions/artifact");
-const input = (name) => process.env[`INPUT_${name.toUpperCase()}`] ?? "";
-const workspace = process.env.GITHUB_WORKSPACE;
-const root = resolve(workspace, input("path"));
-const isHidden = (file) => relative(workspace, file).split(sep).some((part) => part.startsWith("."));
 
-let files = [];
-try {
-  files = readdirSync(root, { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile())
-    .map((entry) => join(entry.parentPath ?? entry.path, entry.name))
-    .filter((file) => input("include-hidden-files") === "true" || !isHidden(file));
-} catch (error) {
-  if (error.code !== "ENOENT") throw error;
-}
-if (files.length === 0) {
-  console.log(`No files were found with the provided path: ${root}`);
-  process.exit(input("if-no-files-found") === "error" ? 1 : 0);
-}
+const { root, files } = chosen();
 const { id, size } = await new DefaultArtifactClient().uploadArtifact(input("name"), files, root);
 console.log(`Artifact ${input("name")} has been uploaded: ${files.length} files, ${size} bytes, id ${id}`);
