@@ -10,6 +10,7 @@ from mlgate.mistakes import did_you_mean
 
 NAME = "/mlgate"
 MAX_REASON = 1000
+MAX_MODEL = 100
 ROLES = ("none", "read", "triage", "write", "maintain", "admin")
 """Of a repository, each with all that the ones before may do."""
 COMMANDS = ("override", "help")
@@ -60,6 +61,8 @@ def _override(rest: str) -> Override | Misunderstood:
     model = None
     if match := re.match(r"--model(?:=|\s+)(\S+)\s*", rest):
         model, rest = match[1], rest[match.end() :]
+        if len(model) > MAX_MODEL:
+            return Misunderstood(f"the name of the model has {len(model):,} characters; at most {MAX_MODEL}")
     elif rest.startswith("--"):
         option = _word(rest)[0][:40]
         return Misunderstood(f"there is no option '{option}'{did_you_mean(option, ['--model'])}")

@@ -103,21 +103,39 @@ class TriggeringForge:
             InputError: one is larger than MAX_ARCHIVE_BYTES.
         """
         pattern = re.compile(rf"mlgate-{re.escape(model)}-(?P<job>data|train)-(?P<attempt>[1-9][0-9]{{0,5}})")
-        path = f"{self._repository}/actions/runs/{self.run.run_id}/artifacts"
         newest: dict[str, tuple[int, _Artifact]] = {}
+        for job, attempt, artifact in self._listed(pattern):
+            older = newest.get(job)
+            if older is None or older[0] < attempt:
+                newest[job] = (attempt, artifact)
+        for _, artifact in newest.values():
+            if (downloaded := self._downloaded(artifact)) is not None:
+                yield downloaded
+
+    def smallest_artifact(self) -> RunArtifact | None:
+        """The smallest that a job `data` or `train` of the run left, of whichever model: enough to ask of which commit the run was.
+
+        Raises:
+            InputError: it is larger than MAX_ARCHIVE_BYTES.
+        """
+        pattern = re.compile(r"mlgate-[^/]+-(?P<job>data|train)-(?P<attempt>[1-9][0-9]{0,5})")
+        found = sorted((artifact for _, _, artifact in self._listed(pattern)), key=lambda artifact: (artifact.size_in_bytes, artifact.id))
+        return self._downloaded(found[0]) if found else None
+
+    def _listed(self, pattern: re.Pattern[str]) -> Iterator[tuple[str, int, _Artifact]]:
+        """Job, attempt and artifact of those of such a name, up to the run's attempt."""
+        path = f"{self._repository}/actions/runs/{self.run.run_id}/artifacts"
         for item in self._api.pages(path, READ_ACTIONS, key="artifacts"):
             artifact = self._parse(_Artifact, item)
             match = pattern.fullmatch(artifact.name)
             if match and not artifact.expired and int(match["attempt"]) <= self.run.attempt:
-                older = newest.get(match["job"])
-                if older is None or older[0] < int(match["attempt"]):
-                    newest[match["job"]] = (int(match["attempt"]), artifact)
-        for _, artifact in newest.values():
-            if artifact.size_in_bytes > MAX_ARCHIVE_BYTES:
-                raise InputError(f"artifact '{artifact.name}': larger than {MAX_ARCHIVE_BYTES:,} bytes; such an artifact is refused")
-            content = self._api.download(f"{self._repository}/actions/artifacts/{artifact.id}/zip", READ_ACTIONS, MAX_ARCHIVE_BYTES)
-            if content is not None:
-                yield RunArtifact(artifact.name, self.run.run_id, self.run.head_sha, content)
+                yield match["job"], int(match["attempt"]), artifact
+
+    def _downloaded(self, artifact: _Artifact) -> RunArtifact | None:
+        if artifact.size_in_bytes > MAX_ARCHIVE_BYTES:
+            raise InputError(f"artifact '{artifact.name}': larger than {MAX_ARCHIVE_BYTES:,} bytes; such an artifact is refused")
+        content = self._api.download(f"{self._repository}/actions/artifacts/{artifact.id}/zip", READ_ACTIONS, MAX_ARCHIVE_BYTES)
+        return None if content is None else RunArtifact(artifact.name, self.run.run_id, self.run.head_sha, content)
 
     def status(self, context_name: str) -> State | None:
         """The newest state of that status at the run's head; None where it was never set."""

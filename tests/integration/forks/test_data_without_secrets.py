@@ -63,7 +63,7 @@ def test_a_run_with_secrets_is_told_nothing_of_the_kind(project: Path) -> None:
 def test_where_nothing_can_be_dispatched_yet_the_template_is_named(tmp_path: Path) -> None:
     make_repository(tmp_path / "plain", {"a": "b"})
     found = without_secrets.dispatch(tmp_path / "plain", FORK)
-    assert not found.is_there
+    assert found.template == "train.yml"
     assert (
         "copy templates/workflows/train.yml to .github/workflows/mlgate-train.yml of the default branch, then gh workflow run"
         in found.sentence

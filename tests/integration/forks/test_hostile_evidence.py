@@ -252,7 +252,7 @@ class TestArchives:
     def test_a_file_beside_a_folder_of_its_name(self, world: World) -> None:
         world.upload(packed(("files/a", b"x"), ("files/a/b", b"y")))
         world.take()
-        closed(world)
+        assert f"artifact 'mlgate-digits-train-1' of run {RUN_ID}: cannot be unpacked (FileExistsError)" in closed(world)
 
     def test_evidence_of_ten_megabytes_of_brackets(self, world: World) -> None:
         world.upload({EVALUATE: b"[" * 10_000_000})

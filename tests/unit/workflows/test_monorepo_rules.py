@@ -8,8 +8,8 @@ from typing import Any
 import yaml
 
 ROOT = Path(__file__).resolve().parents[3]
-# For a dispatched run of one model, and for a verdict in another run, which one check over many models cannot wait for.
-NOT_FOR_MANY = {"ref", "pull-request", "data-revision", "params", "verdict-apart"}
+# For a dispatched run of one model: data and parameters are a model's own.
+NOT_FOR_MANY = {"data-revision", "params"}
 
 
 def document(path: str) -> dict[Any, Any]:
@@ -29,13 +29,19 @@ def test_each_model_gets_everything_that_a_single_one_can_be_given() -> None:
     assert set(MONOREPO[True]["workflow_call"]["inputs"]) == taken - NOT_FOR_MANY | {"max-parallel"}
 
 
-def test_the_check_to_require_always_runs_knows_all_jobs_and_holds_nothing() -> None:
+def test_the_check_to_require_always_runs_knows_all_jobs_and_may_only_set_a_status() -> None:
     verdict = JOBS["verdict"]
-    assert verdict["if"] == "always()"
+    assert verdict["if"].startswith("always() && !(inputs.verdict-apart && github.event_name == 'pull_request'")
     assert set(verdict["needs"]) == set(JOBS) - {"verdict"}
-    assert verdict["permissions"] == {}
-    assert "github.token" not in yaml.safe_dump(verdict)
+    assert verdict["permissions"] == {"statuses": "write"}
     assert "secrets." not in yaml.safe_dump(verdict)
+    assert verdict["steps"][-1]["with"]["github-token"] == "${{ inputs.verdict-apart && github.token || '' }}"
+
+
+def test_without_forks_the_check_itself_is_what_blocks() -> None:
+    """A skipped required check counts as passed: only who asks for the pair has a run in which it is skipped."""
+    assert MONOREPO[True]["workflow_call"]["inputs"]["verdict-apart"]["default"] is False
+    assert "verdict-apart" not in document("templates/workflows/monorepo.yml")["jobs"]["mlgate"]["with"]
 
 
 def test_an_empty_matrix_is_never_started_and_one_model_never_ends_another() -> None:

@@ -89,3 +89,60 @@ def test_the_template_grants_what_the_jobs_ask_for():
 )
 def test_no_workflow_runs_on_the_head_of_a_fork_with_the_bases_rights(path: Path):
     assert not re.search(r"^\s*pull_request_target\b", path.read_text(), re.MULTILINE)
+
+
+class TestSeveralModels:
+    """The pair for a repository with several models, beside which the same holds."""
+
+    FIRST = document(".github/workflows/reusable-monorepo.yml")["jobs"]
+    SECOND = document(".github/workflows/reusable-monorepo-verdict.yml")["jobs"]
+
+    def test_the_second_checks_out_the_default_branch_and_nothing_else(self):
+        checkouts = [step for job in self.SECOND.values() for step in job.get("steps", []) if "actions/checkout@" in step.get("uses", "")]
+        assert [step["with"] for step in checkouts] == [{"fetch-depth": 0, "persist-credentials": False}]
+
+    def test_the_second_runs_only_mlgate_and_gets_no_secret(self):
+        assert "secrets" not in yaml.safe_dump(self.SECOND)
+        steps = [step for job in self.SECOND.values() for step in job.get("steps", [])]
+        assert [step for step in steps if "run" in step] == []
+        used = {step["uses"].partition("@")[0].rpartition("/")[2] for step in steps}
+        assert used <= {"checkout", "triggering-run", "download-artifact", "aggregate"}
+
+    def test_each_model_is_judged_as_the_only_one_of_a_repository_is(self):
+        job = self.SECOND["mlgate"]
+        assert job["uses"].partition("@")[0].endswith("/reusable-verdict.yml")
+        assert job["permissions"] == SECOND["verdict"]["permissions"]
+        assert set(job["with"]) == set(document(".github/workflows/reusable-verdict.yml")[True]["workflow_call"]["inputs"])
+
+    def test_the_second_cannot_write_to_the_repository(self):
+        written = {name: {kind for kind, level in job["permissions"].items() if level == "write"} for name, job in self.SECOND.items()}
+        assert written == {
+            "announce": {"statuses"},
+            "models": {"statuses"},
+            "mlgate": {"pull-requests", "statuses"},
+            "verdict": {"statuses"},
+        }
+
+    def test_each_run_is_answered_by_exactly_one_of_the_two(self):
+        single = spoken(FIRST["verdict"]["if"])
+        assert spoken(self.FIRST["verdict"]["if"]) == single
+        assert self.FIRST["mlgate"]["with"]["verdict-apart"] == "${{ inputs.verdict-apart }}"
+        assert spoken(self.SECOND["models"]["if"]) == spoken(SECOND["verdict"]["if"])
+        assert spoken(self.SECOND["announce"]["if"]) == spoken(SECOND["announce"]["if"])
+
+    def test_the_answer_is_given_also_where_a_job_before_it_failed_but_not_where_there_is_nothing_to_judge(self):
+        job = self.SECOND["verdict"]
+        assert set(job["needs"]) == {"models", "mlgate"}
+        assert job["if"] == (
+            "always() && needs.models.result != 'skipped' && (needs.models.result != 'success' || needs.models.outputs.pull-request != '')"
+        )
+
+    def test_the_templates_fit_together(self):
+        first, second, train = (document(f"templates/workflows/monorepo-{name}.yml") for name in ("forks", "verdict", "train"))
+        assert second[True]["workflow_run"] == {"workflows": [first["name"]], "types": ["requested", "completed"]}
+        assert first["jobs"]["mlgate"]["with"]["verdict-apart"] is train["jobs"]["mlgate"]["with"]["verdict-apart"] is True
+        assert all(given["required"] for given in train[True]["workflow_dispatch"]["inputs"].values())
+        levels = {"read": 1, "write": 2}
+        granted = second["jobs"]["mlgate"]["permissions"]
+        for job in self.SECOND.values():
+            assert all(levels[granted[kind]] >= levels[level] for kind, level in job["permissions"].items())

@@ -15,10 +15,12 @@ from pathlib import Path
 
 from mlgate import artifacts
 from mlgate import evidence as records
+from mlgate.context import RunContext
 from mlgate.errors import InfrastructureError, InputError
 from mlgate.evaluation import parquet_limits
 from mlgate.evidence import BEFORE_THE_GATE, FileRef
 from mlgate.forge import commits
+from mlgate.forge.run_artifact import RunArtifact
 from mlgate.forge.triggering import PullRequest, TriggeringForge
 from mlgate.stages.forks import judged_commit, without_secrets
 from mlgate.stages.revisions import lineage
@@ -42,7 +44,7 @@ class Taken:
 def announce(workspace: Workspace) -> list[str]:
     """Set the commit status to pending as soon as the first run is there."""
     forge = TriggeringForge(workspace.context)
-    pulls, nothing = _pull_requests(workspace, forge)
+    pulls, nothing = pull_requests(workspace.context, forge)
     if not pulls:
         return [nothing]
     return _pend(workspace, forge, pulls, "trained without secrets; the verdict follows")
@@ -56,7 +58,7 @@ def take(workspace: Workspace) -> Taken:
         InputError: this job is set up wrongly; never for what the first run left.
     """
     forge = TriggeringForge(workspace.context)
-    pulls, nothing = _pull_requests(workspace, forge)
+    pulls, nothing = pull_requests(workspace.context, forge)
     if not pulls:
         return Taken([nothing])
     if forge.run.conclusion == "action_required":
@@ -66,9 +68,9 @@ def take(workspace: Workspace) -> Taken:
         pull, commit = _take(workspace, forge, pulls)
     except InputError as error:
         reason = " ".join(str(error).split())
-        return Taken([*lines, f"refused: {reason}"], pulls[0].number, {**_about(pulls[0]), without_secrets.REFUSED: reason})
+        return Taken([*lines, f"refused: {reason}"], pulls[0].number, {**about(pulls[0]), without_secrets.REFUSED: reason})
     lines.append(f"evidence of #{pull.number} at {commit[:12]}, run {forge.run.run_id}, attempt {forge.run.attempt}")
-    return Taken(lines, pull.number, {**_about(pull), "MLGATE_COMMIT": commit})
+    return Taken(lines, pull.number, {**about(pull), "MLGATE_COMMIT": commit})
 
 
 def close(workspace: Workspace) -> list[str]:
@@ -80,7 +82,7 @@ def close(workspace: Workspace) -> list[str]:
     if not workspace.config.report.status:
         return ["report.status is off: there is no status to close"]
     forge = TriggeringForge(workspace.context)
-    states = {name: forge.status(name) for name in _status_names(workspace, _pull_requests(workspace, forge)[0])}
+    states = {name: forge.status(name) for name in _status_names(workspace, pull_requests(workspace.context, forge)[0])}
     open_ones = [name for name, state in states.items() if state == "pending"]
     for name in open_ones:
         forge.set_status(name, "error", "no verdict: this run broke off, see its log, then run it again", workspace.context.run_url)
@@ -100,12 +102,12 @@ def export(variables: Mapping[str, str], github_env: Path) -> None:
 # --- which pull request ----------------------------------------------------------------------------------------------
 
 
-def _pull_requests(workspace: Workspace, forge: TriggeringForge) -> tuple[list[PullRequest], str]:
+def pull_requests(context: RunContext, forge: TriggeringForge) -> tuple[list[PullRequest], str]:
     """Open pull requests whose newest commit the run was of; where there are none, why this workflow has nothing to do."""
     run = forge.run
     if run.event != "pull_request":
         return [], f"nothing to do: run {run.run_id} was of '{run.event}', which has its verdict itself"
-    if not workspace.context.is_without_secrets:
+    if not context.is_without_secrets:
         return [], f"nothing to do: run {run.run_id} was of a branch of this repository, which has its verdict itself"
     where = f"{run.head_repository or 'a deleted fork'}:{run.head_branch or '?'}"
     pulls = forge.pull_requests()
@@ -115,7 +117,7 @@ def _pull_requests(workspace: Workspace, forge: TriggeringForge) -> tuple[list[P
     return current, f"nothing to do: no open pull request from {where}"
 
 
-def _about(pull: PullRequest) -> dict[str, str]:
+def about(pull: PullRequest) -> dict[str, str]:
     return {"MLGATE_PULL_REQUEST": str(pull.number), "MLGATE_BASE_SHA": pull.base_sha, "MLGATE_BASE_REF": pull.base_ref}
 
 
@@ -128,7 +130,7 @@ def _take(workspace: Workspace, forge: TriggeringForge, pulls: list[PullRequest]
     for pull in pulls:
         commits.fetch_pull_request(root, context, pull.number, pull.base_ref)
     _unpack(workspace, forge)
-    pull, commit = judged_commit.find(root, context, pulls, _claimed_commit(workspace), forge.run.created_at)
+    pull, commit = judged_commit.find(root, context, pulls, claimed_commit(workspace.state / "evidence"), forge.run.created_at)
     candidate = workspace.judging(pull.number, commit, pull.base_ref, pull.base_sha)
     base = lineage.baseline_commit(candidate)
     if base.commit is None or lineage.rules_of(candidate, base.commit)[1] != "baseline":
@@ -151,19 +153,24 @@ def _take(workspace: Workspace, forge: TriggeringForge, pulls: list[PullRequest]
 def _unpack(workspace: Workspace, forge: TriggeringForge) -> None:
     with tempfile.TemporaryDirectory(prefix="mlgate-untrusted-") as folder:
         for artifact in forge.artifacts(workspace.config.model):
-            try:
-                artifact.unpack(Path(folder, artifact.name), MAX_UNPACKED_BYTES, MAX_FILES)
-            except InfrastructureError as error:
-                raise InputError(str(error)) from None  # made so, not damaged on the way: a download that breaks off is no zip at all
+            unpack(artifact, Path(folder, artifact.name))
         artifacts.collect(Path(folder), workspace.state, workspace.config.model, workspace.context.attempt)
 
 
-def _claimed_commit(workspace: Workspace) -> str | None:
-    """The commit that the evidence says it is of. Raises InputError where it is no evidence, or of several."""
+def unpack(artifact: RunArtifact, folder: Path) -> None:
+    """A stranger's artifact, within limits. Raises InputError."""
+    try:
+        artifact.unpack(folder, MAX_UNPACKED_BYTES, MAX_FILES)
+    except InfrastructureError as error:
+        raise InputError(str(error)) from None  # made so, not damaged on the way: a download that breaks off is no zip at all
+
+
+def claimed_commit(evidence: Path) -> str | None:
+    """The commit that the evidence in a folder says it is of. Raises InputError where it is no evidence, or of several."""
     claimed: set[str] = set()
     for stage in BEFORE_THE_GATE:
         try:
-            commit = records.load(workspace.evidence_path(stage), stage).subject.commit
+            commit = records.load(evidence / f"{stage}.json", stage).subject.commit
         except FileNotFoundError:
             continue
         if commit is None:
@@ -209,5 +216,10 @@ def _pend(workspace: Workspace, forge: TriggeringForge, pulls: list[PullRequest]
 
 def _status_names(workspace: Workspace, pulls: list[PullRequest]) -> list[str]:
     """Of each base that a pull request is into. By the name that the default branch gives the model: the one that can be required."""
-    contexts = [replace(workspace.context, base_ref=pull.base_ref) for pull in pulls] or [workspace.context]
-    return list(dict.fromkeys(context.status_name(workspace.config.model) for context in contexts))
+    return status_names(workspace.context, workspace.config.model, pulls)
+
+
+def status_names(context: RunContext, model: str | None, pulls: list[PullRequest]) -> list[str]:
+    """Names of the status of a model, or of all models together, one for each base that a pull request is into."""
+    contexts = [replace(context, base_ref=pull.base_ref) for pull in pulls] or [context]
+    return list(dict.fromkeys(context.status_name(model) for context in contexts))

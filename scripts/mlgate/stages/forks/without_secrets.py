@@ -11,12 +11,14 @@ from mlgate.context import RunContext
 
 _ENDS = {"success": "success", "cancelled": "cancelled", "skipped": "skipped", "neutral": "skipped"}
 _CALLS_TRAIN = re.compile(rb"^\s*(?:-\s*)?uses:\s*\S+/reusable-train\.yml@", re.MULTILINE)
+_CALLS_MONOREPO = re.compile(rb"^\s*(?:-\s*)?uses:\s*\S+/reusable-monorepo\.yml@", re.MULTILINE)
+_TAKES_PULL_REQUEST = re.compile(rb"^\s*pull-request:\s*\$\{\{\s*inputs\.pull-request\s*\}\}", re.MULTILINE)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}\.ya?ml")
 REFUSED = "MLGATE_REFUSED"
 """Tells the gate of the second workflow why what the first one left cannot be used."""
 REASON = "GitHub gives runs of forks and of Dependabot no secrets"
 USUAL_NAME = "mlgate-train.yml"
-"""What templates/workflows/train.yml tells to call it."""
+"""What templates/workflows/train.yml and monorepo-train.yml tell to call it."""
 
 
 @dataclass(frozen=True)
@@ -25,8 +27,8 @@ class Dispatch:
 
     workflow: str
     """Name of the file below .github/workflows."""
-    is_there: bool
-    """Whether the checkout has such a workflow."""
+    template: str | None
+    """Name of what has to be copied first; None where the checkout has such a workflow."""
     command: str
     url: str
 
@@ -34,7 +36,9 @@ class Dispatch:
     def sentence(self) -> str:
         """`a maintainer must dispatch: gh workflow run …, or https://…`."""
         first = (
-            "" if self.is_there else f"copy templates/workflows/train.yml to .github/workflows/{USUAL_NAME} of the default branch, then "
+            f"copy templates/workflows/{self.template} to .github/workflows/{USUAL_NAME} of the default branch, then "
+            if self.template
+            else ""
         )
         return f"a maintainer must dispatch: {first}{self.command}, or {self.url}"
 
@@ -42,11 +46,15 @@ class Dispatch:
 def dispatch(root: Path, context: RunContext) -> Dispatch:
     """The workflow of this checkout that trains on request, for the pull request of this run."""
     top = git.toplevel(root) or root
-    found = sorted(path.name for path in (top / ".github/workflows").glob("*.y*ml") if _NAME.fullmatch(path.name) and _calls_train(path))
+    files = [path for path in sorted((top / ".github/workflows").glob("*.y*ml")) if _NAME.fullmatch(path.name)]
+    of_all = [content for path in files if _CALLS_MONOREPO.search(content := _content(path))]
+    # Where one status answers for all models, only a run that gives it will do.
+    calls = _CALLS_MONOREPO if of_all else _CALLS_TRAIN
+    found = [path.name for path in files if calls.search(content := _content(path)) and (not of_all or _TAKES_PULL_REQUEST.search(content))]
     workflow = found[0] if found else USUAL_NAME
     return Dispatch(
         workflow=workflow,
-        is_there=bool(found),
+        template=None if found else "monorepo-train.yml" if of_all else "train.yml",
         # The commit by its SHA: what is pushed after somebody has read it must not meet the secrets.
         command=f"gh workflow run {workflow} --repo {context.repository} -f pull-request={context.pull_request or 'NUMBER'}"
         + (f" -f ref={context.head_sha}" if context.head_sha else ""),
@@ -67,8 +75,8 @@ def advice(root: Path, context: RunContext) -> str | None:
     return f"{REASON}, so a private remote is out of reach: {dispatch(root, context).sentence}"
 
 
-def _calls_train(path: Path) -> bool:
+def _content(path: Path) -> bytes:
     try:
-        return not path.is_symlink() and _CALLS_TRAIN.search(path.read_bytes()) is not None
+        return b"" if path.is_symlink() else path.read_bytes()
     except OSError:
-        return False
+        return b""

@@ -68,11 +68,11 @@ class Models:
 
     @property
     def matrix(self) -> str:
-        return _json({"include": [model.row for model in self.changed]})
+        return as_output({"include": [model.row for model in self.changed]})
 
     @property
     def all(self) -> str:
-        return _json([{**model.row, "changed": model.why is not None} for model in self.models])
+        return as_output([{**model.row, "changed": model.why is not None} for model in self.models])
 
 
 def run(folder: Path, name: str, context: RunContext) -> Models:
@@ -86,35 +86,30 @@ def run(folder: Path, name: str, context: RunContext) -> Models:
     Raises:
         InputError: no repository, no model, two models of one name, or a history that does not reach to the baseline.
     """
-    if not folder.is_dir():
-        raise InputError(f"working-directory: no folder '{folder}'")
-    if "/" in name or "\\" in name:
-        raise InputError(f"config: expected the name of a file, such as mlgate.yaml or mlgate*.yaml, got '{plain(name)[:80]}'")
-    top = git.require_repository(folder)
+    top = require_place(folder, name)
     head = git.commit(top)
+    if context.event == "workflow_dispatch" and context.head_sha is not None and context.head_sha != head:
+        # A branch could move on between the jobs: what was read is what must be trained.
+        raise InputError(f"ref: expected the full SHA of a commit, as this one has it ({head}), got '{plain(context.head_sha)[:80]}'")
     is_dirty = head is None or (not context.is_github and bool(git.try_text(top, "status", "--porcelain")))
     now = Tree.at(top, None if is_dirty else head)
-    paths = _configurations(now, folder.resolve(), name)
+    paths = configurations(now, folder.resolve(), name)
     if not paths:
         raise InputError(f"no file '{plain(name)}' in {folder}; write one, or let 'mlgate init' propose it")
     base, how = _compared_with(top, context, head, is_dirty)
     if base is None:
-        models = [_model(now, path, how) for path in paths]
+        models = [model_at(now, path, how) for path in paths]
         found = Models(models, how, [])
     else:
         before = Tree.at(top, base)
-        different = _differences(top, base, None if is_dirty else head)
-        models = [_model(now, path, _why(before, now, path, different)) for path in paths]
-        removed = [path for path in _configurations(before, folder.resolve(), name) if path not in now.entries]
+        different = differences(top, base, None if is_dirty else head)
+        models = [model_at(now, path, why_it_runs(before, now, path, different)) for path in paths]
+        removed = [path for path in configurations(before, folder.resolve(), name) if path not in now.entries]
         if context.is_default_branch and context.token is not None:
             models = [model if model.why is not None or _is_recorded(now, context, model) else _unrecorded(model) for model in models]
         found = Models(models, f"{base[:12]} ({how})", removed)
-    _check_names(found.models)
-    if len(found.changed) > MAX_IN_A_MATRIX:
-        raise InputError(
-            f"{len(found.changed)} models changed, and GitHub starts {MAX_IN_A_MATRIX} jobs of a matrix at most; "
-            "name a folder of some of them in working-directory"
-        )
+    check_names(found.models)
+    check_size(found.changed)
     return found
 
 
@@ -129,7 +124,17 @@ def lines(found: Models) -> Iterator[str]:
     yield f"{len(found.changed)} of {len(found.models)} models to run"
 
 
-def _configurations(tree: Tree, folder: Path, name: str) -> list[str]:
+def require_place(folder: Path, name: str) -> Path:
+    """Top of the repository to look for models in. Raises InputError: no such folder, in no repository, or a name that is a path."""
+    if not folder.is_dir():
+        raise InputError(f"working-directory: no folder '{folder}'")
+    if "/" in name or "\\" in name:
+        raise InputError(f"config: expected the name of a file, such as mlgate.yaml or mlgate*.yaml, got '{plain(name)[:80]}'")
+    return git.require_repository(folder)
+
+
+def configurations(tree: Tree, folder: Path, name: str) -> list[str]:
+    """Paths of the configurations of that name in or below a folder, in order."""
     prefix = folder.relative_to(tree.top.resolve()).as_posix()
     below = "" if prefix == "." else f"{prefix}/"
     return sorted(path for path in tree.entries if path.startswith(below) and fnmatch.fnmatchcase(posixpath.basename(path), name))
@@ -153,7 +158,7 @@ def _compared_with(top: Path, context: RunContext, head: str | None, is_dirty: b
     return found.commit, found.how
 
 
-def _differences(top: Path, base: str, head: str | None) -> list[str]:
+def differences(top: Path, base: str, head: str | None) -> list[str]:
     """Paths that differ, submodules and both names of a rename among them. A submodule can ask not to be looked at: it is not heard."""
     options = ("--name-only", "-z", "--no-renames", "--no-ext-diff", "--ignore-submodules=none", "--no-relative")
     listed = git.run(top, "diff", *options, base, *([head] if head else []), "--", env={"GIT_OPTIONAL_LOCKS": "0"})
@@ -162,7 +167,7 @@ def _differences(top: Path, base: str, head: str | None) -> list[str]:
     return [path.decode("utf-8", "surrogateescape") for path in listed.split(b"\0") if path]
 
 
-def _why(before: Tree, now: Tree, path: str, different: Iterable[str]) -> str | None:
+def why_it_runs(before: Tree, now: Tree, path: str, different: Iterable[str]) -> str | None:
     """Which differences are inputs of a model, by what its inputs are now or were before: a change cannot put itself out of sight."""
     if path not in before.entries:
         return "new"
@@ -187,7 +192,8 @@ def _wrong_pattern(tree: Tree, path: str) -> str | None:
     return None if wrong is None else plain(f"inputs[{wrong[0]}]: {wrong[1]}")[:_MAX_WHY]
 
 
-def _model(tree: Tree, path: str, why: str | None) -> Model:
+def model_at(tree: Tree, path: str, why: str | None) -> Model:
+    """The model whose configuration lies there."""
     config, name = _read(tree, path)
     folder = posixpath.dirname(path) or "."
     if config is None and why is None:
@@ -207,13 +213,22 @@ def _read(tree: Tree, path: str) -> tuple[Config | None, str | None]:
     return config, config.model
 
 
-def _check_names(models: list[Model]) -> None:
+def check_names(models: list[Model]) -> None:
     """Two models of one name would share a store, a comment and artifacts. Case aside: not every place tells it."""
     seen: dict[str, Model] = {}
     for model in models:
         other = seen.setdefault(model.name.casefold(), model)
         if other is not model and model.is_readable and other.is_readable:
             raise InputError(f"{other.path} and {model.path}: both name their model '{model.name}'; each model needs a name of its own")
+
+
+def check_size(models: list[Model]) -> None:
+    """Raises InputError where they are more than a matrix takes."""
+    if len(models) > MAX_IN_A_MATRIX:
+        raise InputError(
+            f"{len(models)} models changed, and GitHub starts {MAX_IN_A_MATRIX} jobs of a matrix at most; "
+            "name a folder of some of them in working-directory"
+        )
 
 
 def _unrecorded(model: Model) -> Model:
@@ -237,6 +252,6 @@ def _is_recorded(now: Tree, context: RunContext, model: Model) -> bool:
     return f"evaluations/{now.commit}.json" in names or f"inputs/{lineage.fingerprint(now, model.path)}.json" in names
 
 
-def _json(value: object) -> str:
+def as_output(value: object) -> str:
     """On one line, without a blank: step outputs lose double ones, and folders may have them. Nor with what the runner obeys in a log."""
     return json.dumps(value, separators=(",", ":")).replace(" ", "\\u0020").replace("##[", "##\\u005b")
