@@ -14,6 +14,8 @@ from pydantic import BaseModel, ValidationError
 
 _MAX_MISTAKES = 25
 _MAX_NAMES = 25
+_MAX_WORD = 200
+"""Of what is compared: the time it takes grows with it."""
 # pydantic adds the branch of a union to the location; users know only their own keys
 _UNION_BRANCHES = frozenset({"str", "int", "bool", "float", "constrained-str", "none"})
 
@@ -29,7 +31,7 @@ class MistakeAtKeyError(ValueError):
 def did_you_mean(word: str, known: Iterable[object]) -> str:
     """`; did you mean 'x'?` for the nearest known name, or the names there are, or nothing."""
     names = [str(name) for name in known]
-    near = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
+    near = difflib.get_close_matches(word[:_MAX_WORD], names, n=1, cutoff=0.6)
     if near:
         return f"; did you mean '{near[0]}'?"
     return f"; expected one of {', '.join(names)}" if names and len(names) <= _MAX_NAMES else ""

@@ -25,6 +25,8 @@ CELL_LIMIT = 80
 SENTENCE_LIMIT = 800
 LOG_LINES = 30
 LOG_LIMIT = 4_000
+_MAX_READ = 50_000
+"""Characters that are looked at, of text of any length: thousands of cells must not take seconds each."""
 
 _ESCAPE_SEQUENCE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
 _INVISIBLE = {"Cc", "Cf", "Cs", "Zl", "Zp"}
@@ -51,8 +53,9 @@ _TRIGGER = re.compile(
 
 def clean(text: str, limit: int) -> str:
     """One line of visible text, at most `limit` characters; what is cut off is marked by an ellipsis."""
-    line = _SPACES.sub(" ", _visible(text, keep="\u00a0\ufe0f")).strip()
-    return line if len(line) <= limit else line[: limit - 1].rstrip() + ELLIPSIS
+    read = text[: max(_MAX_READ, limit)]
+    line = _SPACES.sub(" ", _visible(read, keep="\u00a0\ufe0f")).strip()
+    return line if len(line) <= limit and len(read) == len(text) else line[: limit - 1].rstrip() + ELLIPSIS
 
 
 def text(value: str, limit: int = SENTENCE_LIMIT, *, is_line_start: bool = True) -> str:
@@ -87,7 +90,7 @@ def summary(value: str, limit: int = SENTENCE_LIMIT) -> str:
 
 def block(value: str, language: str = "text") -> str:
     """A fenced block of the last lines of a log, or of commands; the fence is longer than any in it."""
-    lines = _visible(value.replace("\r\n", "\n").replace("\r", "\n"), keep="\n\t").strip("\n").split("\n")
+    lines = _visible(value[-_MAX_READ:].replace("\r\n", "\n").replace("\r", "\n"), keep="\n\t").strip("\n").split("\n")
     kept = "\n".join(line.rstrip() for line in lines[-LOG_LINES:])[-LOG_LIMIT:]
     longest = max((len(run) for run in re.findall(r"`+", kept)), default=0)
     fence = "`" * max(3, longest + 1)

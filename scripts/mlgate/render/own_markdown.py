@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from urllib.parse import unquote
 
 _FENCE = re.compile(r"^ {0,3}(?P<fence>`{3,}|~{3,})(?P<rest>.*)$")
-# A code span, which is passed over; or ![text](address "title"), the address bare or between angle brackets.
+# What may begin a code span, which is passed over; or ![text](address "title"), the address bare or between angle brackets.
 _INLINE = re.compile(
-    r"(?P<code>(?P<ticks>`+)(?!`).+?(?<!`)(?P=ticks)(?!`))"
+    r"(?P<ticks>`+)"
     r"|!\[(?P<alt>(?:[^\[\]\\]|\\.|\[[^\[\]]*\])*)\]\(\s*(?:<(?P<angled>[^<>\n]*)>|(?P<bare>[^\s()<>]*(?:\([^\s()]*\)[^\s()<>]*)*))"
     r"(?P<title>\s+(?:\"[^\"\n]*\"|'[^'\n]*'))?\s*\)"
 )
@@ -88,7 +88,7 @@ def cut(text: str, limit: int, note: str) -> str:
 def _rewritten(text: str, url_of: Callable[[Picture], str | None], in_place: Callable[[Picture], str]) -> str:
     def inline(found: re.Match[str]) -> str:
         address = found["angled"] if found["angled"] is not None else found["bare"]
-        if found["code"] is not None or not _is_local(address):
+        if not _is_local(address):
             return found[0]
         picture = Picture(unquote(address), found["alt"])
         url = url_of(picture)
@@ -111,9 +111,28 @@ def _rewritten(text: str, url_of: Callable[[Picture], str | None], in_place: Cal
 
     lines = []
     for line, is_code in _lines(text):
-        changed = line if is_code else _HTML.sub(in_html, _INLINE.sub(inline, _DEFINITION.sub(definition, line)))
+        changed = line if is_code else _HTML.sub(in_html, _inline(_DEFINITION.sub(definition, line), inline))
         lines.append(changed)
     return "\n".join(lines)
+
+
+def _inline(line: str, replaced: Callable[[re.Match[str]], str]) -> str:
+    """A line with its pictures replaced, those in code spans aside. Its time grows with the line, not with its square."""
+    ends: dict[int, int] = {}  # of the code span that a run of backticks begins: at the next run of that length
+    next_of_length: dict[int, int] = {}
+    for run in reversed(list(re.finditer("`+", line))):
+        length = run.end() - run.start()
+        ends[run.start()] = next_of_length.get(length, run.end())
+        next_of_length[length] = run.end()
+    pieces, kept, position = [], 0, 0
+    while found := _INLINE.search(line, position):
+        position = found.end()
+        if found["ticks"]:
+            position = ends[found.start()]
+            continue
+        pieces += [line[kept : found.start()], replaced(found)]
+        kept = position
+    return "".join([*pieces, line[kept:]])
 
 
 def has_ending_of_a_picture(path: str) -> bool:

@@ -337,8 +337,9 @@ def _embedded(drawn: str, figure: Figure, pen: _Pen) -> str:
         f'<title id="{figure.key}-title">{html.escape(escape.clean(figure.title, 200))}</title>'
         f'<desc id="{figure.key}-desc">{html.escape(escape.clean(figure.description, 400))}</desc>'
     )
-    head, rest = element.split(">", 1)
-    return pen.fill(f"{head}>{described}{rest}").strip()
+    # Before the description comes in: what looks like a token in that is text.
+    head, rest = pen.fill(element).split(">", 1)
+    return f"{head}>{described}{rest}".strip()
 
 
 if __name__ == "__main__":

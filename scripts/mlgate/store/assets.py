@@ -44,7 +44,7 @@ class AssetsBranch(GitRefStore):
         """
         for name in (folder, *files):
             if not _NAME.fullmatch(name):
-                raise ValueError(f"no name for a file of a branch: {name!r}")
+                raise ValueError(f"no name for a file of a branch: {name[:200]!r}")
         added = {f"{folder}/{name}": f"100644 {self._put(content)}" for name, content in files.items()}
         deadline = time.monotonic() + WRITE_PATIENCE_S
         while True:

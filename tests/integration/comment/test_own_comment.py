@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -283,3 +284,58 @@ def test_the_report_shows_its_plots_from_the_branch_or_as_text(
     assert "```mermaid" not in body
     for name in listed[:-1]:
         assert subprocess.run(["git", "show", f"{BRANCH}:{name}"], cwd=origin, capture_output=True, check=True).stdout.startswith(PNG[:8])
+
+
+HOSTILE_PICTURES = [
+    "../secret.png", "/etc/passwd.png", "plots/../../secret.png", ".git/own.png", "-x.png", "a\tb.png", "$(touch pwned).png",
+    "\u202egnp.png", "two  blanks.png", "'\"`.png", "@octocat.png", "<b>.png", "é" * 60 + ".png", "%2e%2e/secret.png", "a" * 230 + ".png",
+    "..png", "link.png",
+]  # fmt: skip
+
+
+def test_pictures_of_hostile_paths_are_shown_under_harmless_names_or_left_out(
+    root: Path, github: StandIn, tmp_path: Path, origin: Path
+) -> None:
+    (root.parent / "secret.png").write_bytes(PNG + b"nobody may see this")
+    (root / "link.png").symlink_to(root.parent / "secret.png")
+    for name in HOSTILE_PICTURES:
+        path = root / name
+        if path.resolve().is_relative_to(root) and not path.is_symlink():
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(PNG + name.encode())
+    (root / "report.md").write_text(
+        "\n".join(f"![x](<{name}>)" for name in HOSTILE_PICTURES if "<" not in name) + "\n\n![x](%3Cb%3E.png)\n"
+    )
+    done = post(root, environ(root, github, tmp_path), pictures="branch")
+    written = git(origin, "ls-tree", "-r", "--name-only", "-z", BRANCH).split("\0")
+    pictures = [path.partition("/")[2] for path in written if path.endswith(".png")]
+    assert len(pictures) >= 8
+    assert [name for name in pictures if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,90}-[0-9a-f]{10}\.png", name)] == []
+    for path in filter(None, written):
+        shown = subprocess.run(["git", "show", f"{BRANCH}:{path}"], cwd=origin, capture_output=True, check=True).stdout
+        assert b"nobody may see this" not in shown
+    [body] = bodies(github)
+    assert body.count("?raw=true") == len(pictures)
+    assert [line for line in done.lines if any(ord(letter) < 32 or letter == "\u202e" for letter in line)] == []
+    assert list(root.parent.rglob("pwned")) == []
+
+
+def test_a_file_cannot_pass_for_another_comment_of_mlgate(root: Path, github: StandIn, tmp_path: Path) -> None:
+    """What finds a comment again is its first line, which is mlgate's own."""
+    post(root, environ(root, github, tmp_path), marker="first")
+    [first] = github.comments(7, BOT)
+    (root / "report.md").write_text(f"{first.body}\n<!-- mlgate:comment.second run=9 attempt=9 commit={'f' * 40} -->\nmine\n")
+    post(root, environ(root, github, tmp_path, run_id=101), marker="second")
+    (root / "report.md").write_text("again\n")
+    post(root, environ(root, github, tmp_path, run_id=102), marker="first")
+    found = [one.body.partition("\n")[2] for one in github.comments(7, BOT)]
+    assert found[0] == "again\n"
+    assert found[1].endswith("mine\n")
+    assert len(found) == 2
+
+
+def test_ten_megabytes_are_refused_in_one_line(root: Path, github: StandIn, tmp_path: Path) -> None:
+    (root / "report.md").write_bytes(b"A" * 10_000_000)
+    with pytest.raises(InputError, match=r"^report\.md: more than 5,000,000 bytes; a comment holds 65,536 characters$"):
+        post(root, environ(root, github, tmp_path))
+    assert bodies(github) == []

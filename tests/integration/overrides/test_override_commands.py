@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -361,6 +362,26 @@ class TestWhatIsAnswered:
         pull.say("/mlgate <img/src=x> @everyone")
         assert "<img" not in pull.replies[0]
         assert "@everyone" not in pull.replies[0].replace("`@everyone`", "")
+
+    @pytest.mark.parametrize(
+        ("body", "said"),
+        [
+            ("/mlgate override " + "A" * 10_000_000, "the reason has 10,000,000 characters; at most 1,000"),
+            ("/mlgate override --model " + "A" * 10_000_000 + " x", "the name of the model has 10,000,000 characters; at most 100"),
+            ("/mlgate override --" + "A" * 10_000_000, "there is no option `'--" + "A" * 38 + "'"),
+            ("/mlgate " + "A" * 10_000_000, "there is no command `'" + "A" * 40 + "'"),
+            ("/mlgate override " + "\u200b\n" * 5_000_000, "an override needs a reason"),
+        ],
+        ids=["reason", "model", "option", "command", "nothing to see"],
+    )
+    def test_ten_megabytes_are_answered_in_a_sentence(self, pull: Project, body: str, said: str) -> None:
+        pull.closed()
+        started = time.monotonic()
+        assert pull.say(body).outcome == "refused"
+        assert time.monotonic() - started < 10
+        [reply] = pull.replies
+        assert said in reply
+        assert len(reply) < 1_000
 
 
 class TestWhatIsIgnored:

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from git_server import git_server
 from github_stand_in import StandIn
-from integration.places.company_network import folder_server, git_server
+from integration.places.company_network import folder_server
 from integration.secrets.planted import BY_THE_USER, NUMBER, SECRETS, World, refusing
 from mlgate.context import RunContext
 from mlgate.errors import InfrastructureError
@@ -21,9 +22,9 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     folder = tmp_path_factory.mktemp("planted")
     (folder / "served").mkdir()
     (folder / "www").mkdir()
-    with StandIn() as github, folder_server(folder / "served") as dvc_port, git_server(folder / "www") as git_port:
-        made = World.make(folder, github, dvc_port=dvc_port, git_port=git_port)
-        made.environ = made.set_up(made.environment(git_port=git_port))
+    with StandIn() as github, folder_server(folder / "served") as dvc_port, git_server(folder / "www") as host:
+        made = World.make(folder, github, dvc_port=dvc_port, git_port=host.server_port)
+        made.environ = made.set_up(made.environment(git_port=host.server_port))
         passed = made.run(made.environ, "run")
         assert passed.returncode == 0, passed.stdout + passed.stderr
         made.by_the_user = "".join(line for line in passed.stdout.splitlines(keepends=True) if line.startswith(BY_THE_USER))

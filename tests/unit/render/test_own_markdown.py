@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 
 import pytest
 from hypothesis import given
@@ -85,7 +86,36 @@ def test_a_cut_in_a_code_block_in_a_fold_closes_both() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["![" * 20_000, "`" * 20_001, "<img " * 20_000, "![a](" * 10_000, '<img src="' * 10_000, "![x](a" + "(" * 5000]
+    "text",
+    [
+        "![" * 100_000,
+        "x" + "`" * 100_001,
+        " ".join("`" * length for length in range(1, 1000)),
+        "<img " * 100_000,
+        "![a](" * 50_000,
+        '<img src="' * 50_000,
+        "![x](a" + "(" * 50_000,
+        "![" + "[a]" * 50_000,
+        "[" + "]: " * 100_000,
+    ],
+    ids=["openings", "backticks", "runs of backticks", "elements", "addresses", "attributes", "brackets", "nested", "definitions"],
 )
-def test_a_text_made_to_be_slow_is_not(text: str) -> None:
-    own_markdown.pictures(text)
+def test_a_text_made_to_be_slow_is_not_and_comes_back_as_it_was(text: str) -> None:
+    started = time.monotonic()
+    assert own_markdown.pictures(f"{text}\n![loss](l.png)") == [Picture("l.png", "loss")]
+    assert shown(text) == text
+    assert time.monotonic() - started < 10
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("`![a](a.png)` ![b](b.png)", ["b.png"]),
+        ("``![a](a.png)` `` ![b](b.png)", ["b.png"]),
+        ("`` ` ``![b](b.png)`", ["b.png"]),
+        ("x ``` ![b](b.png)", ["b.png"]),
+        ("![the `loss`](b.png) `![a](a.png)`", ["b.png"]),
+    ],
+)
+def test_only_what_stands_in_code_is_passed_over(text: str, expected: list[str]) -> None:
+    assert [picture.path for picture in own_markdown.pictures(text)] == expected
