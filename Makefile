@@ -17,7 +17,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 PYTEST := $(RUN)/python -m pytest
 JOBS ?= auto
 
-.PHONY: help setup test test-fast test-system test-pythons lint format schemas docs demo bench stamp clean
+.PHONY: help setup test test-fast test-system test-pythons calibrate lint format schemas docs demo bench stamp clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -73,13 +73,17 @@ tests/lint_workflows/node_modules/.ready: tests/lint_workflows/package-lock.json
 setup: .venv/.ready .build/user/.ready ## install everything tests and demo need
 
 test: lint .venv/.ready .build/user/.ready tests/e2e/actions/node_modules/.ready ## lint, unit, integration and end-to-end tests
-	$(PYTEST) -n $(JOBS) --dist loadfile tests/unit tests/integration tests/e2e
+	$(PYTEST) -n $(JOBS) --dist loadfile tests/unit tests/calibration tests/integration tests/e2e
 
 test-fast: .venv/.ready ## unit tests
-	$(PYTEST) -n $(JOBS) tests/unit
+	$(PYTEST) -n $(JOBS) tests/unit tests/calibration
 
 test-system: .venv/.ready-system .build/user/.ready .build/debian-packages ## tests with servers: MLflow's, and installing from nothing
 	$(PYTEST) tests/system
+
+calibrate: .venv/.ready ## measure the gate's error rates: all of tests/calibration, about 15 minutes on two cores
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 PYTHONPATH=tests $(RUN)/python -m calibration
+	$(RUN)/python scripts/write_docs.py
 
 test-pythons: .venv/.ready ## unit tests on every supported Python this machine has
 	$(RUN)/python scripts/test_pythons.py --uv $(UV)
@@ -109,6 +113,7 @@ demo: .venv/.ready .build/user/.ready ## a real repository, a baseline, four pul
 bench: .venv/.ready .build/user/.ready .build/by-hand/.ready ## a pull request beside its hand-written equivalent, start-up, stages
 	$(RUN)/python tests/benchmarks/pull_request.py --python .build/user/bin --by-hand .build/by-hand/bin
 	$(RUN)/python tests/benchmarks/folder.py --runs 2
+	$(RUN)/python tests/benchmarks/paired_predictions.py
 
 stamp: .venv/.ready ## set the version (or a mirror) our workflows refer to: make stamp OWNER=mlgate/mlgate REF=v0.1.0
 	$(RUN)/python scripts/stamp.py --owner "$(OWNER)" --ref "$(REF)"

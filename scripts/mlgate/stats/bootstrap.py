@@ -16,6 +16,7 @@ from mlgate.stats.intervals import Interval
 
 Floats = NDArray[np.float64]
 
+OF_SUFFICIENT_STATISTICS = "paired bootstrap of sufficient statistics"
 MAX_DRAWS = 4000
 MIN_DRAWS = 400
 MANY_ROWS = 10_000
@@ -71,19 +72,18 @@ def row_weights(n: int, draws: int, seed: int) -> Iterator[NDArray[np.float64]]:
 def interval_of_means(columns: Floats, statistic: Callable[[Floats], Floats], confidence: float, seed: int) -> Interval:
     """Bootstrap of a statistic that depends on the rows only through the means of some columns, such as RMSE and R2.
 
+    The means are drawn from their normal limit, so that the cost does not depend on the number of rows. Where that limit is not
+    reached, `means.corrected_interval` takes over.
+
     Args:
         columns: sufficient statistics of each row, of shape (n, k).
         statistic: the difference from means of shape (b, k); returns shape (b,).
 
-    Returns:
-        For at least 10,000 rows the means are drawn from their normal limit, otherwise rows are resampled.
+    Source: Efron (1979), Annals of Statistics 7:1-26, with the normal limit of the resampled means.
     """
     n, k = columns.shape
     means = columns.mean(axis=0)
     estimate = float(statistic(means[None, :])[0])
-    if n < MANY_ROWS:
-        parts = [weights @ columns / n for weights in row_weights(n, draws_for(n), seed)]
-        return percentile_interval(estimate, statistic(np.concatenate(parts)), confidence, "paired bootstrap")
     centred = columns - means
     covariance = centred.T @ centred / n / n
     # columns of very different size, and columns that repeat one another: scale first, clip what rounding made negative
@@ -92,4 +92,4 @@ def interval_of_means(columns: Floats, statistic: Callable[[Floats], Floats], co
     values, vectors = np.linalg.eigh(covariance / np.outer(scale, scale))
     root = vectors * np.sqrt(np.maximum(values, 0))
     drawn = means + (np.random.default_rng(seed).standard_normal((MAX_DRAWS, k)) @ root.T) * scale
-    return percentile_interval(estimate, statistic(drawn), confidence, "paired bootstrap of sufficient statistics")
+    return percentile_interval(estimate, statistic(drawn), confidence, OF_SUFFICIENT_STATISTICS)

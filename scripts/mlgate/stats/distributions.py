@@ -45,6 +45,17 @@ def t_tail(value: float, degrees: float) -> float:
     return _incomplete_beta(degrees / (degrees + value * value), degrees / 2, 0.5) / 2
 
 
+def binomial_tail(count: float, n: float, probability: float) -> float:
+    """P(X <= count) of the binomial distribution; counts between whole numbers are interpolated by its beta function.
+
+    Args:
+        count: in [0, n].
+        n: trials.
+        probability: of each, in [0, 1].
+    """
+    return 1.0 if count >= n else 1 - _incomplete_beta(probability, count + 1, n - count)
+
+
 def _incomplete_beta(x: float, a: float, b: float) -> float:
     """Regularised incomplete beta function by its continued fraction (Abramowitz and Stegun 1964, 26.5.8), evaluated after Lentz (1976)."""
     if x <= 0 or x >= 1:

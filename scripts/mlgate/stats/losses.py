@@ -59,6 +59,33 @@ def r2_difference(means: Floats) -> Floats:
         return np.asarray(np.where(variance > 0, (means[:, 1] - means[:, 0]) / variance, np.nan))
 
 
+def rmse_influence(columns: Floats) -> tuple[Floats, float]:
+    """How much each example moves `rmse_difference`, of shape (n,), and how much one with the largest error seen could.
+
+    Args:
+        columns: of `squared_columns`.
+    """
+    means = columns[:, :2].mean(axis=0)
+    slopes = np.divide(0.5, np.sqrt(means), out=np.zeros(2), where=means > 0)  # a model without errors has no slope, and adds nothing
+    each = (columns[:, :2] - means) * slopes
+    return np.asarray(each[:, 0] - each[:, 1]), float(columns[:, :2].max() * slopes.max())
+
+
+def r2_influence(columns: Floats) -> tuple[Floats, float]:
+    """As `rmse_influence`, of `r2_difference`. Infinite where the targets are all equal."""
+    candidate, baseline, centre, square = columns.mean(axis=0)
+    variance = square - centre**2
+    if not variance > 0:
+        return np.full(columns.shape[0], np.inf), np.inf
+    each = (columns[:, 1] - columns[:, 0] - (baseline - candidate)) / variance
+    each -= (baseline - candidate) / variance**2 * ((columns[:, 2] - centre) ** 2 - variance)
+    return np.asarray(each), float(columns[:, :2].max() / variance)
+
+
+OF_SQUARES = {"rmse": (rmse_difference, rmse_influence), "r2": (r2_difference, r2_influence)}
+"""By metric: candidate minus baseline from means of `squared_columns`, and each example's influence on it."""
+
+
 def rmse(target: Floats, prediction: Floats) -> float:
     return float(np.sqrt(np.mean((prediction - target) ** 2)))
 

@@ -12,10 +12,18 @@ from numpy.typing import NDArray
 from mlgate.stats.bootstrap import draws_for, percentile_interval, row_weights
 from mlgate.stats.distributions import normal_quantile
 from mlgate.stats.intervals import Interval
+from mlgate.stats.means import CORRECTED_JACKKNIFE, Caution, corrected_interval
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
+DELONG = "DeLong's interval"
+CORRECTED_DELONG = "DeLong's interval, corrected for few examples"
+BOOTSTRAP = "paired bootstrap"
+JACKKNIFE = "infinitesimal jackknife"
+OF_AREAS = Caution(reach=1.5, enough=0, negligible=0.05)
+FEWEST_MISPLACED = 20
+"""Where fewer rows carry the errors of a ranking there is no interval: see `delong_interval`."""
 MANY_ROWS = 10_000
 """From here on average precision takes the normal interval from its influence function instead of resampling rows."""
 
@@ -108,12 +116,28 @@ def over_classes(area: Callable[[Flags, Floats], Area], target: NDArray[np.int64
     return Area(float(np.mean([one.value for one in found])), np.mean([one.influence for one in found], axis=0))
 
 
-def delong_interval(candidate: Area, baseline: Area, confidence: float) -> Interval:
-    """Normal interval for the difference of two areas on the same rows, from DeLong's covariance.
+def delong_interval(candidate: Area, baseline: Area, target: NDArray[np.int64], confidence: float) -> Interval:
+    """Interval for the difference of two areas under the ROC curve on the same rows: DeLong's, corrected where it breaks its promise.
 
-    Source: DeLong, DeLong and Clarke-Pearson (1988), Biometrics 44:837-845.
+    It does so where few rows carry the difference: an area of 0.99, a hundred positives, models that differ on one row in fifty.
+    Simulated, 10 to 28 % of models that are worse by exactly the margin pass then where 5 % are promised, and more than 90 % of those
+    that went wrong on rows of which the holdout has none. So what each row contributes is treated as losses are
+    (`means.corrected_interval`), and no bound is nearer than what rows that were not seen could do: of a class with m rows up to a share of
+    1 - alpha^(1/m) (the rule of three), each as far from the others as any row of that class is from another by either model.
+
+    Args:
+        candidate, baseline: what `over_classes` found of `roc_auc`.
+        target: codes of the same rows, of shape (n,).
+        confidence: one-sided, in (0.5, 1).
+
+    Returns:
+        Infinite bounds for fewer than 50 rows, and where fewer than 20 carry the errors of the ranking.
+
+    Source: DeLong, DeLong and Clarke-Pearson (1988), Biometrics 44:837-845; Hall (1992), Journal of the Royal Statistical Society B
+    54:221-228; Clopper and Pearson (1934), Biometrika 26:404-413. The combination is ours.
     """
-    return _normal_interval(candidate, baseline, confidence, "DeLong's interval")
+    corrected = _corrected(candidate, baseline, target, confidence, CORRECTED_DELONG)
+    return corrected if corrected is not None else _normal_interval(candidate, baseline, confidence, DELONG)
 
 
 def average_precision_interval(
@@ -121,22 +145,89 @@ def average_precision_interval(
 ) -> Interval:
     """Interval for the difference of two average precisions: paired bootstrap of rows, the infinitesimal jackknife for many rows.
 
+    Where few rows carry the difference, both break their promise as `delong_interval` would, and are corrected in the same way.
+
     Args:
         target: codes, of shape (n,).
         scores: of the candidate and of the baseline, of shape (n, k) each.
         areas: what `over_classes` found for them.
         codes: the classes that were averaged.
     """
+    corrected = _corrected(*areas, target, confidence, CORRECTED_JACKKNIFE)
+    if corrected is not None:
+        return corrected
     n = target.shape[0]
     if n * len(codes) > MANY_ROWS:
-        return _normal_interval(*areas, confidence, "infinitesimal jackknife")
+        return _normal_interval(*areas, confidence, JACKKNIFE)
+    return _bootstrapped(target, scores, areas, codes, confidence, seed)
+
+
+def _corrected(candidate: Area, baseline: Area, target: NDArray[np.int64], confidence: float, method: str) -> Interval | None:
+    """The interval for rows of which few carry the difference; None where the plain one would be as wide."""
+    estimate, influence = candidate.value - baseline.value, candidate.influence - baseline.influence
+    carrying, unseen = _caution(candidate, baseline, target, confidence)
+    if carrying < FEWEST_MISPLACED:
+        return Interval(estimate, -math.inf, math.inf, method)
+    found = corrected_interval(estimate, influence * target.size, confidence, caution=OF_AREAS)
+    error = float(np.linalg.norm(influence))
+    if found is None:
+        if unseen <= normal_quantile(confidence) * error:
+            return None
+        half = normal_quantile(confidence) * error
+        found = Interval(estimate, estimate - half, estimate + half, method)
+    return Interval(estimate, min(found.low, estimate - unseen), max(found.high, estimate + unseen), method, error)
+
+
+def _caution(candidate: Area, baseline: Area, target: NDArray[np.int64], confidence: float) -> tuple[float, float]:
+    """How many rows carry the errors of the ranking (Kish's effective number), and what rows that were not seen could do to the metric."""
+    order = np.argsort(target.astype(np.int16) if target.max() < np.iinfo(np.int16).max else target, kind="stable")
+    starts = np.flatnonzero(np.diff(target[order], prepend=-1))
+    sizes = np.diff(starts, append=target.size)
+    highs, lows, carrying = [], [], []
+    for area in (candidate, baseline):
+        influence = area.influence[order]
+        highs.append(np.maximum.reduceat(influence, starts))
+        lows.append(np.minimum.reduceat(influence, starts))
+        behind = np.repeat(highs[-1], sizes) - influence
+        square = float(behind @ behind)
+        carrying.append(float(behind.sum()) ** 2 / square if square > 0 else 0.0)
+    widest = np.max(highs, axis=0) - np.min(lows, axis=0)
+    shares = -np.expm1(math.log(1 - confidence) / sizes)
+    return min(carrying), float((widest * sizes * shares).max())
+
+
+def _bootstrapped(
+    target: NDArray[np.int64], scores: Sequence[Floats], areas: tuple[Area, Area], codes: list[int], confidence: float, seed: int
+) -> Interval:
+    n = target.shape[0]
+    # rows are drawn by number: neither their order nor which model comes first must matter
+    (order, own), (_, mirror) = (_canonical(target, each) for each in (scores, scores[::-1]))
+    if mirror < own:
+        return _bootstrapped(target, scores[::-1], areas[::-1], codes, confidence, seed).mirrored
+    target, scores = target[order], [score.take(order, axis=0) for score in scores]
     draws = draws_for(2 * n * len(codes))
     ranked = [[_ranked(target == code, score[:, code]) for code in codes] for score in scores]
     parts = []
     for weights in row_weights(n, draws, seed):
         one, other = (np.mean([_weighted_precision(*each, weights) for each in model], axis=0) for model in ranked)
         parts.append(one - other)
-    return percentile_interval(areas[0].value - areas[1].value, np.concatenate(parts), confidence, "paired bootstrap")
+    drawn = np.concatenate(parts)
+    if mirror == own:
+        drawn = np.concatenate([drawn, -drawn])
+    return percentile_interval(areas[0].value - areas[1].value, drawn, confidence, BOOTSTRAP)
+
+
+def weighted_precision(target: NDArray[np.int64], scores: Floats, codes: list[int], weights: Floats) -> Floats:
+    """Average precision, the mean over classes, of samples given by how often they hold each row: weights of shape (b, n)."""
+    found = [_weighted_precision(*_ranked(target == code, scores[:, code]), weights) for code in codes]
+    return np.asarray(np.mean(found, axis=0))
+
+
+def _canonical(target: NDArray[np.int64], scores: Sequence[Floats]) -> tuple[NDArray[np.int64], bytes]:
+    """An order of the rows by what they hold, and their scores in that order."""
+    columns = np.column_stack(scores)
+    order = np.lexsort((*columns.T[::-1], target))
+    return order, columns[order].tobytes()
 
 
 def _weighted_precision(ranks: _Ranks, flags: Flags, weights: Floats) -> Floats:
@@ -152,7 +243,7 @@ def _weighted_precision(ranks: _Ranks, flags: Flags, weights: Floats) -> Floats:
 def _ranked(positive: Flags, score: Floats) -> tuple[_Ranks, Flags]:
     if positive.all() or not positive.any():
         raise ValueError("needs examples of both classes")
-    order = np.argsort(-score, kind="stable")
+    order = np.argsort(-score)  # not stable, which is twice as fast: what follows depends on groups of equal scores only
     ordered = score[order]
     is_last = np.append(ordered[1:] != ordered[:-1], True)
     last = np.flatnonzero(is_last)

@@ -72,6 +72,9 @@ def test_confusion_metrics_agree_with_scikit_learn_on_rare_and_missing_classes(c
             expected = function(target, prediction, average=average, zero_division=0)
             assert confusion.point(f"{name}_{average}", target, prediction, classes) == pytest.approx(expected, abs=1e-12)
     if np.ptp(target):
+        assert confusion.point("kappa", target, prediction, classes) == pytest.approx(
+            sklearn.cohen_kappa_score(target, prediction), abs=1e-12
+        )
         assert confusion.point("mcc", target, prediction, classes) == pytest.approx(
             sklearn.matthews_corrcoef(target, prediction), abs=1e-12
         )
@@ -103,7 +106,7 @@ def test_delong_agrees_with_the_jackknife(classes: int) -> None:
         part = models.take(np.delete(np.arange(models.n), row))
         left_out.append(point("roc_auc", part.candidate) - point("roc_auc", part.baseline))
     error = np.sqrt((models.n - 1) ** 2 / models.n * np.var(left_out, ddof=1))
-    assert (found.high - found.estimate) / scipy_stats.norm.ppf(0.95) == pytest.approx(error, rel=0.02)
+    assert found.standard_error == pytest.approx(error, rel=0.02)
 
 
 def test_delongs_variance_of_a_worked_example() -> None:
@@ -122,7 +125,7 @@ def test_delongs_variance_of_a_worked_example() -> None:
 
 
 def test_average_precision_of_many_rows_and_of_few_agree() -> None:
-    models = pair(n=3000, classes=2)
+    models = pair(n=9000, classes=2)
     scores = [model.scores[:, 1] for model in (models.candidate, models.baseline)]
     areas = [ranking.average_precision(models.candidate.target == 1, score) for score in scores]
     assert abs(areas[0].influence.sum()) < 1e-10
@@ -131,14 +134,6 @@ def test_average_precision_of_many_rows_and_of_few_agree() -> None:
     assert bootstrapped.method == "paired bootstrap"
     assert (bootstrapped.high - bootstrapped.low) / 2 == pytest.approx(scipy_stats.norm.ppf(0.95) * error, rel=0.05)
     assert compare("pr_auc", pair(n=20_000, classes=2), 0.95, seed=1).interval.method == "infinitesimal jackknife"
-
-
-@pytest.mark.parametrize("metric", ["rmse", "r2"])
-def test_few_rows_and_many_give_the_same_interval_but_for_their_number(metric: str) -> None:
-    few, many = regressions(9_999), regressions(10_000)
-    one, other = (compare(metric, models, 0.95, seed=1).interval for models in (few, many))
-    assert (one.method, other.method) == ("paired bootstrap", "paired bootstrap of sufficient statistics")
-    assert (one.high - one.low) == pytest.approx(other.high - other.low, rel=0.06)
 
 
 @pytest.mark.parametrize("metric", ["mae", "mape", "log_loss", "brier"])
