@@ -214,12 +214,25 @@ class TrainFindings(Record):
 # --- evaluate --------------------------------------------------------------------------------------------------------
 
 
+class Resampled(Record):
+    """The user's own number on resamples of the holdout, the same ones for every model; the run's own word, like its predictions."""
+
+    code_sha256: Sha256
+    """Of the file that the function is in."""
+    draws: list[float | None]
+    """On each resample of the examples, in order of their ids; None where the function raised."""
+    left_out: list[float]
+    """Without each block of examples: of `b` blocks number `k` holds the examples k, k + b, k + 2 b, …"""
+
+
 class MetricValue(Record):
     name: Text
     value: float
     better: Literal["higher", "lower"] | None
     """None for a number of which mlgate does not know it."""
     source: Literal["predictions", "file", "user"]
+    resampled: Resampled | None = None
+    """Of the user's own single number, where a margin guards it and it was cheap enough to ask for often."""
 
 
 class SliceMetrics(Record):
@@ -228,6 +241,34 @@ class SliceMetrics(Record):
     n: int
     metrics: dict[str, float | None]
     """None where a metric is not defined on the slice."""
+
+
+class FurtherSet(Record):
+    """Predictions beside those on the holdout itself: the same ids and targets."""
+
+    name: Text
+    """Of the perturbed set as `evaluation.perturbed` calls it, or of the seed."""
+    n: int
+    classes: list[Text] | None = None
+    metrics: list[MetricValue]
+    predictions: FileRef
+    """Normalised, as those on the holdout itself; the same ids and targets."""
+
+
+class PerturbedSet(FurtherSet):
+    """A model's evaluation on a perturbed copy of its holdout."""
+
+
+class SeedSet(FurtherSet):
+    """Another run of the same training code, with a seed of its own, on the holdout itself."""
+
+
+class SeedNumbers(Record):
+    """Numbers of a metric file that another run of the same training code wrote."""
+
+    name: Text
+    """Of the seed."""
+    numbers: dict[str, float]
 
 
 class ScoredModel(Record):
@@ -249,6 +290,12 @@ class ScoredModel(Record):
     slices: list[SliceMetrics]
     predictions: FileRef | None = None
     """Normalised predictions, Parquet: see `evaluation.predictions`. None where metric files are all there is."""
+    perturbed: list[PerturbedSet] = []
+    """By the names of `evaluation.perturbed`; none where there are no predictions."""
+    seeds: list[SeedSet] = []
+    """Of `evaluation.seeds`, sorted by name; none where one set of predictions is all there is."""
+    seed_metrics: list[SeedNumbers] = []
+    """Of `evaluation.seed_metrics`, sorted by name."""
 
     @model_validator(mode="after")
     def _has_predictions_or_none(self) -> Self:
@@ -265,11 +312,57 @@ class CarriedBaseline(Record):
     source: CarriedSource
 
 
+class Latency(Record):
+    """How long requests took, measured by the candidate's own job: its word, like its predictions."""
+
+    measured_by: Literal["mlgate", "user"]
+    program: Text
+    """The command, the MLflow model or the file of samples."""
+    samples: FileRef
+    """Every time that was taken, as `LatencySamples`."""
+    requests: int
+    """Of each model, in all; warm-up aside."""
+    rounds: int | None
+    """None where the user's samples say nothing of rounds."""
+    batch: Annotated[int, Field(ge=1, le=100_000)] = 1
+    """Rows of a request."""
+    warm_up: int = 0
+    quantiles: Annotated[list[Annotated[float, Field(gt=0, lt=1)]], Field(max_length=20)]
+    baseline_commit: Commit | None = None
+    """Whose model took turns with the candidate's; None where only the candidate was measured."""
+    baseline_note: Text = ""
+    """Why so, where a baseline was looked for."""
+
+
+MAX_LATENCY_BYTES = 10_000_000
+MAX_MILLISECONDS = 1e9
+
+
+class LatencySamples(Record):
+    """Milliseconds of every request, by round."""
+
+    candidate: list[list[Annotated[float, Field(ge=0, le=MAX_MILLISECONDS)]]]
+    baseline: list[list[Annotated[float, Field(ge=0, le=MAX_MILLISECONDS)]]] | None = None
+
+    @model_validator(mode="after")
+    def _are_of_rounds(self) -> Self:
+        for rounds in filter(None, (self.candidate, self.baseline)):
+            if len({len(one) for one in rounds}) != 1 or not rounds[0]:
+                raise ValueError("expected rounds of equally many requests")
+        if not self.candidate or (self.baseline is not None and len(self.baseline) != len(self.candidate)):
+            raise ValueError("expected as many rounds of both models, and at least one")
+        return self
+
+
 class EvaluateFindings(Record):
     candidate: ScoredModel
     baseline: CarriedBaseline | None = None
+    pinned: CarriedBaseline | None = None
+    """The evaluation of the release that is the second of two baselines."""
     baseline_note: Text = ""
     """Why there is none, where one was looked for."""
+    latency: Latency | None = None
+    """None where `evaluation.latency` is left out."""
     rescored: ScoredModel | None = None
     """The baseline's model on the candidate's holdout, where that is another than the one it was evaluated on (`evaluation.predict`)."""
     recognised: Text = ""
@@ -297,7 +390,7 @@ class Rescoring(Record):
 
 
 class BaselineRef(Record):
-    kind: Literal["base", "champion", "path"]
+    kind: Literal["base", "champion", "path", "release"]
     commit: Commit | None
     how: Text
     """In words: `first parent of the merge commit`."""
@@ -309,6 +402,16 @@ class BaselineRef(Record):
     stands_in_for: Commit | None = None
     """The baseline commit itself, where its own run left no evaluation: `commit` is the nearest before it that has one."""
     rescoring: Rescoring | None = None
+
+
+class LadderRung(Record):
+    """What the Ladder says of a metric (`gate.holdout.reuse: ladder`)."""
+
+    best: float
+    """The best so far on this holdout, of the baseline and of every new best since, in units of the metric."""
+    step: float
+    """By more than this it had to be beaten."""
+    is_new_best: bool
 
 
 class Comparison(Record):
@@ -331,6 +434,22 @@ class Comparison(Record):
     margin: float | None
     more_examples: int | None = None
     """For `cannot tell`: how many more would settle it."""
+    p_value: float | None = None
+    """Of the hypothesis that both models are equally good, two-sided; shown, decides nothing."""
+    p_value_of: Text = ""
+    """The test it is of: `McNemar's mid-p`; empty where there is none."""
+    ladder: LadderRung | None = None
+    """Why the verdict is not the interval's own; None where the holdout is not kept by the Ladder."""
+    visible_loss: float | None = None
+    """The smallest loss this comparison could have told, four times out of five; for `no worse` and `cannot tell`."""
+    standard_error: float | None = None
+    """Of the difference, where the bounds are set wider than it alone asks for."""
+    groups: int | None = None
+    """How many groups the examples are in, which the interval counts instead of them (`evaluation.group`); None where each stands alone."""
+    seeds: tuple[int, int] | None = None
+    """How many training runs of the candidate and of the baseline the interval covers, its values being their means."""
+    certifies: Literal["this artefact", "the training code"] | None = None
+    """What a verdict here is about: one set of predictions, or whatever the code trains; None where there is no interval."""
 
     @property
     def title(self) -> str:
@@ -347,13 +466,91 @@ class RuleResult(Record):
     is_warning: bool = False
     """Passed, with something to say."""
     reason: Text
+    against: Text = ""
+    """The other baseline it is about, as `AgainstBaseline.name`; empty for the first."""
+
+
+class PlannedRule(Record):
+    """What a rule can be expected to do to a model exactly as good as the baseline."""
+
+    rule: Text
+    """In words, as `RuleResult.rule`."""
+    metric: Text
+    """Title of the row it is about."""
+    margin: float | None = None
+    """None of a threshold."""
+    examples: int
+    """Size of the holdout that this is about."""
+    fails_unchanged: float | None = None
+    """How often it fails such a model, in [0, 1]; None where there is no interval to tell from."""
+    cannot_tell_unchanged: float | None = None
+    """How often it cannot tell such a model from a worse one, in [0, 1]; None for a threshold."""
+    visible_loss: float | None = None
+    """The smallest loss this holdout can see, in units of the metric; None for a threshold."""
+    power: float
+    """What `visible_loss` and `examples_needed` are for, in (0, 1)."""
+    examples_needed: int | None = None
+    """By which such a model passes with this power; None where no number would do."""
+    method: Text = ""
+    """How these were computed."""
+    warning: Text = ""
+    """What to know, and to do, about a rule that fails such a model too often; empty where it does not."""
+
+
+class AgainstBaseline(Record):
+    """The guarded metrics beside a second baseline, such as a pinned release."""
+
+    name: Text
+    """As mlgate.yaml has it: `v1.4.0`."""
+    baseline: BaselineRef
+    verdict: Verdict | None
+    """The worst of its rows."""
+    comparisons: list[Comparison]
+
+
+class PriceInPower(Record):
+    """What a stricter test of one metric costs."""
+
+    metric: Text
+    """Title of the row."""
+    once: float
+    """How often a model as good as the baseline would be shown to be no worse, were the holdout used once, in [0, 1]."""
+    now: float
+    """How often it is, in [0, 1]."""
+    examples_factor: float | None = None
+    """How many times the examples would make up for it; None where no number would, since an equal model is no new best on any."""
+
+
+class HoldoutUse(Record):
+    """How often the holdout was asked, and what that leaves of the gate's promise."""
+
+    holdout_sha256: Sha256
+    reuse: Literal["report", "bonferroni", "ladder"]
+    budget: int
+    uses: int | None
+    """Different candidates tested on it, this one among them; None where the ledger cannot be read."""
+    is_counted: bool
+    """Whether this use is in the ledger."""
+    note: Text = ""
+    """Why not, where it is not; or what is wrong with the ledger."""
+    chance: float | None
+    """That one bad model got through, had all of `uses` been worse by exactly the margin, in [0, 1]."""
+    chance_at_budget: float
+    """The same for all of `budget`."""
+    price: list[PriceInPower] = []
 
 
 class SliceComparison(Record):
+    """One metric on one slice. `better` and `worse` hold for all slices and metrics together (Holm), the interval for itself."""
+
     column: Text
     value: Text
     n: int
     comparison: Comparison
+    is_guarded: bool = False
+    """Whether a rule is about this slice."""
+    is_unprotected: bool = False
+    """Too few examples to show that it loses no more than its margin: a loss beyond that could go unseen."""
 
 
 class Change(Record):
@@ -417,15 +614,25 @@ class GateFindings(Record):
     rules: list[RuleResult]
     comparisons: list[Comparison]
     slices: list[SliceComparison]
+    remarks: list[Text] = []
+    """What to know about rows: slices and groups without a value, examples that moved between them, sets that the baseline lacks."""
     changes: list[Change]
     confusion: Confusion | None = None
     residuals: Residuals | None = None
     is_certified: bool = True
-    """Whether predictions stand behind the candidate's numbers; False where metric files are all there is."""
+    """Whether predictions stand behind the candidate's numbers, or runs of several seeds; False where one metric file is all there is."""
     recorded_in_store: bool = False
     """Whether this run's evaluation was recorded for later baselines."""
     override: Override | None = None
     """Why it is open though the rules say no; `headline` says what they say."""
+    planning: list[PlannedRule] = []
+    """What the rules of this change's own mlgate.yaml can be expected to do."""
+    methods: dict[str, Text] = {}
+    """Sources of the formulas, by `Comparison.method`."""
+    also: list[AgainstBaseline] = []
+    """Further baselines that must hold, too."""
+    holdout: HoldoutUse | None = None
+    """How often this holdout was used; None without predictions."""
     outdated: Text | None = None
     """Of a run on the default branch: why its evaluation is no baseline, `main does not contain 4f1c2d3e4a5b any more`."""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from mlgate.config import EvaluationConfig
 from mlgate.console import plain
 from mlgate.errors import InputError
 from mlgate.evaluation.labels import canonical_label, canonical_texts, positive_class, sorted_classes
-from mlgate.evaluation.predictions import MAX_CLASSES, MAX_EXAMPLES, Floats, Integers, Predictions, in_order
+from mlgate.evaluation.predictions import MAX_CLASSES, MAX_EXAMPLES, Floats, Integers, Predictions, in_order, numbered_groups
 from mlgate.evaluation.recognition import SUM_TOLERANCE, Recognised, Values, are_probabilities, of_predictions, recognise
 from mlgate.mistakes import lookalike
 
@@ -43,7 +44,7 @@ def load(path: Path, evaluation: EvaluationConfig, shown_as: str, *, are_slices_
         path: the file; its ending says the format.
         evaluation: names of the columns, the task (recognised where it is left out), and which metrics will be asked for.
         shown_as: what messages call the file.
-        are_slices_optional: leave slices out whose column the file lacks (a baseline may be older than a slice).
+        are_slices_optional: leave slices and groups out whose column the file lacks (a baseline may be older than a slice).
 
     Returns:
         The predictions, sorted by id (by row where no column holds ids), classes as text.
@@ -73,7 +74,11 @@ def recognised(
         found = Predictions(ids, target, prediction, slices=slices)
     else:
         found = _classification(table, ids, slices, evaluation)
+    if evaluation.group is not None and not (are_slices_optional and evaluation.group not in table.names):
+        found = replace(found, groups=table.groups(evaluation.group))
     found = in_order(found)
+    if found.groups is not None:
+        found = replace(found, groups=numbered_groups(found.groups))
     if columns.id is not None:
         _refuse_duplicates(table, columns.id, ids, found.ids)
     if seen is not None and of_predictions(found).task != task:  # many numbers, written as texts: the gate could not see it the same way
@@ -83,7 +88,7 @@ def recognised(
 
 def _wanted(evaluation: EvaluationConfig) -> Callable[[str], bool]:
     columns = evaluation.columns
-    names = {*filter(None, [columns.id]), columns.target, columns.prediction, *evaluation.slices}
+    names = {*filter(None, [columns.id]), columns.target, columns.prediction, *evaluation.slices, *filter(None, [evaluation.group])}
     score = columns.score if evaluation.stated_task != "regression" else None
 
     def wanted(name: str) -> bool:
@@ -272,6 +277,14 @@ class _Table:
         labels, codes = self._encoded(name, self.column(name, "evaluation.slices"), MAX_SLICES, "values; a slice is a column of few")
         texts: npt.NDArray[np.str_] = np.array(labels, dtype=np.str_)[codes]
         return texts
+
+    def groups(self, name: str) -> Integers:
+        """Each row's group as a code."""
+        column = self.column(name, "evaluation.group")
+        if pa.types.is_nested(column.type) or pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type):
+            raise self.refused(name, [], f"expected one text or number a row that names its group, got {column.type}")
+        encoded = self.filled(name).dictionary_encode()
+        return np.asarray(encoded.indices.to_numpy(zero_copy_only=False), dtype=np.int64)
 
     def _encoded(self, name: str, column: Any, most: int, excess: str) -> tuple[list[str], Integers]:
         if pa.types.is_nested(column.type) or pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type):

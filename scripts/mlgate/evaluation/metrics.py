@@ -123,10 +123,10 @@ def _of_labels(name: str, predictions: Predictions, positive: int) -> float:
         case "balanced_accuracy":
             # balanced_accuracy_score warns of predicted classes that never occur; this is its definition without them
             return float(sklearn.recall_score(target, prediction, labels=np.unique(target), average="macro", zero_division=0))
-        case "mcc":
+        case "mcc" | "kappa":
             if _is_constant(target):
                 raise NotDefinedError("only one class occurs")
-            return float(sklearn.matthews_corrcoef(target, prediction))
+            return float((sklearn.matthews_corrcoef if name == "mcc" else sklearn.cohen_kappa_score)(target, prediction))
     kind, _, average = name.rpartition("_")
     score: Callable[..., Any] = {
         "precision": sklearn.precision_score,

@@ -53,6 +53,8 @@ class Predictions:
     """By column, (n,) each."""
     values: dict[str, Floats] = field(default_factory=dict)
     """By metric of the user's, (n,) each: one value an example, whose mean is the metric."""
+    groups: Integers | None = None
+    """(n,): codes; rows with equal ones belong together and are no independent examples. None where each stands for itself."""
 
     @property
     def n(self) -> int:
@@ -72,6 +74,7 @@ class Predictions:
             scores=None if self.scores is None else self.scores[index],
             slices={name: column[index] for name, column in self.slices.items()},
             values={name: column[index] for name, column in self.values.items()},
+            groups=None if self.groups is None else self.groups[index],
         )
 
     def over(self, classes: tuple[str, ...]) -> Predictions:
@@ -90,7 +93,7 @@ class Predictions:
         if self.scores is not None:
             scores = np.zeros((self.n, len(classes)))
             scores[:, recode] = self.scores
-        return Predictions(self.ids, recode[self.target], recode[self.prediction], classes, scores, self.slices, self.values)
+        return replace(self, target=recode[self.target], prediction=recode[self.prediction], classes=classes, scores=scores)
 
     @cached_property
     def target_labels(self) -> npt.NDArray[Any]:
@@ -225,6 +228,8 @@ def write(predictions: Predictions, path: Path) -> None:
         columns[f"slice:{name}"] = pa.array(texts, pa.string())
     for name, numbers in ordered.values.items():
         columns[f"value:{name}"] = pa.array(numbers, pa.float64())
+    if ordered.groups is not None:
+        columns["group"] = pa.array(numbered_groups(ordered.groups), pa.int64())
     _write_table(pa.table(columns), path)
 
 
@@ -242,7 +247,8 @@ def read(path: Path, task: Task, classes: list[str] | tuple[str, ...] | None = N
     columns = _Columns(path)
     ids = columns.ids()
     if task == "regression":
-        return Predictions(ids, columns.floats("target"), columns.floats("prediction"), slices=columns.slices(), values=columns.values())
+        target, prediction = columns.floats("target"), columns.floats("prediction")
+        return Predictions(ids, target, prediction, slices=columns.slices(), values=columns.values(), groups=columns.groups())
     target, prediction = columns.texts("target"), columns.texts("prediction")
     seen = [*target.dictionary.to_pylist(), *prediction.dictionary.to_pylist()]
     known = tuple(classes) if classes is not None else sorted_classes(seen)
@@ -259,7 +265,28 @@ def read(path: Path, task: Task, classes: list[str] | tuple[str, ...] | None = N
         columns.scores(len(known)),
         columns.slices(),
         columns.values(),
+        columns.groups(),
     )
+
+
+def numbered_groups(codes: npt.NDArray[Any]) -> Integers:
+    """Groups numbered in the order they first occur in: the same for the same groups, whatever names they have."""
+    _, first, inverse = np.unique(codes, return_index=True, return_inverse=True)
+    place = np.empty(first.size, dtype=np.int64)
+    place[np.argsort(first, kind="stable")] = np.arange(first.size)
+    return np.asarray(place[inverse.reshape(-1)])
+
+
+def regrouped(one: Integers, other: Integers) -> int:
+    """How many examples are together with others than before; 0 where both group them alike, by whatever names.
+
+    Args:
+        one, other: groups of the same n examples.
+    """
+    mine, theirs = numbered_groups(one), numbered_groups(other)
+    pairs, inverse, count = np.unique(np.stack([mine, theirs]), axis=1, return_inverse=True, return_counts=True)
+    is_kept = (count == np.bincount(mine)[pairs[0]]) & (count == np.bincount(theirs)[pairs[1]])
+    return int(np.count_nonzero(~is_kept[inverse.reshape(-1)]))
 
 
 class _Columns:
@@ -340,6 +367,14 @@ class _Columns:
                 raise self.refused(name, f"expected string, got {column.type}")
             found[name.removeprefix("slice:")] = text_array(column)
         return found
+
+    def groups(self) -> Integers | None:
+        if "group" not in self._table.column_names:
+            return None
+        column = self.column("group")
+        if column.type != pa.int64():
+            raise self.refused("group", f"expected int64, got {column.type}")
+        return np.asarray(column.to_numpy())
 
     def values(self) -> dict[str, Floats]:
         return {name.removeprefix("value:"): self.floats(name) for name in self._table.column_names if name.startswith("value:")}

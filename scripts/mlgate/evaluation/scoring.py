@@ -6,17 +6,19 @@ Candidate and baseline both go through here, so that one code computes both.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
-from mlgate.config import CLASSIFICATION_METRICS, REGRESSION_METRICS, EvaluationConfig, RuleConfig, user_code
+from mlgate.config import CLASSIFICATION_METRICS, FAIRNESS_RATES, REGRESSION_METRICS, EvaluationConfig, RuleConfig, user_code
 from mlgate.errors import InputError
 from mlgate.evaluation import metrics, own_metrics, predictions
 from mlgate.evaluation.labels import positive_class
 from mlgate.evaluation.predictions import Predictions
-from mlgate.evidence import MetricValue, ScoredModel, SliceMetrics, file_ref, finite
+from mlgate.evidence import FurtherSet, MetricValue, PerturbedSet, ScoredModel, SeedNumbers, SeedSet, SliceMetrics, file_ref, finite
 from mlgate.mistakes import did_you_mean
+
+Kept = TypeVar("Kept", bound=FurtherSet)
 
 _KNOWN = frozenset((*CLASSIFICATION_METRICS, *REGRESSION_METRICS))
 
@@ -32,6 +34,12 @@ class Scored:
     undefined: dict[str, str]
     """Metrics without a value, and why."""
     warnings: list[str]
+    perturbed: list[ScoredSet] = field(default_factory=list)
+    """The same model on perturbed copies of the holdout."""
+    seeds: list[ScoredSet] = field(default_factory=list)
+    """Other runs of the same training code on the holdout itself."""
+    seed_metrics: list[SeedNumbers] = field(default_factory=list)
+    """Numbers that no predictions stand behind, of such runs."""
 
     def keep(
         self, path: Path, state: Path, *, commit: str | None, inputs_sha256: str | None, ids: Literal["column", "row numbers"] = "column"
@@ -39,7 +47,7 @@ class Scored:
         """Write the normalised predictions, if there are any, to `path`, below the state folder, and say what was scored."""
         found = self.predictions
         if found is None:
-            return ScoredModel(commit=commit, inputs_sha256=inputs_sha256, metrics=self.metrics, slices=[])
+            return ScoredModel(commit=commit, inputs_sha256=inputs_sha256, metrics=self.metrics, slices=[], seed_metrics=self.seed_metrics)
         predictions.write(found, path)
         return ScoredModel(
             commit=commit,
@@ -51,6 +59,36 @@ class Scored:
             classes=None if found.classes is None else list(found.classes),
             metrics=self.metrics,
             slices=self.slices,
+            predictions=file_ref(path, state),
+            perturbed=[
+                one.keep(PerturbedSet, path.with_name(f"{path.stem}-perturbed-{place}{path.suffix}"), state)
+                for place, one in enumerate(self.perturbed)
+            ],
+            seeds=[
+                one.keep(SeedSet, path.with_name(f"{path.stem}-seed-{place}{path.suffix}"), state) for place, one in enumerate(self.seeds)
+            ],
+            seed_metrics=self.seed_metrics,
+        )
+
+
+@dataclass(frozen=True)
+class ScoredSet:
+    """A model on one perturbed copy of the holdout, or another seed's on the holdout itself."""
+
+    name: str
+    scored: Scored
+
+    def keep(self, kind: type[Kept], path: Path, state: Path) -> Kept:
+        """Write its normalised predictions, and say what was scored."""
+        found = self.scored.predictions
+        if found is None:
+            raise ValueError("a further set is made of predictions")
+        predictions.write(found, path)
+        return kind(
+            name=self.name,
+            n=found.n,
+            classes=None if found.classes is None else list(found.classes),
+            metrics=self.scored.metrics,
             predictions=file_ref(path, state),
         )
 
@@ -64,6 +102,7 @@ def score(
     root: Path,
     shown_as: str,
     is_showing_values: bool = False,
+    are_resampled: bool = True,
 ) -> Scored:
     """Every metric of the configuration.
 
@@ -75,6 +114,7 @@ def score(
         root: the working directory, for the user's own metrics.
         shown_as: what messages call the predictions.
         is_showing_values: whether messages may hold values of the data.
+        are_resampled: whether the user's own single numbers get an interval where a margin guards them.
 
     Raises:
         InputError: a metric cannot be computed from such predictions, fails, or has the name of another.
@@ -91,9 +131,12 @@ def score(
             continue
         found[name] = MetricValue(name=name, value=number, better=metrics.better(name), source="predictions")
     slices, warnings = metrics.by_slice(named, predictions, positive)
-    own, slices, more = _own(predictions, evaluation, rules, slices, positive, root, is_showing_values)
+    own, slices, more = _own(predictions, evaluation, rules, slices, positive, root, is_showing_values, are_resampled)
     values = {metric.name: metric.values for metric in own if metric.values is not None}
-    found |= {m.name: MetricValue(name=m.name, value=m.value, better=m.better or direction(m.name, rules), source="user") for m in own}
+    found |= {
+        m.name: MetricValue(name=m.name, value=m.value, better=m.better or direction(m.name, rules), source="user", resampled=m.resampled)
+        for m in own
+    }
     ordered = [found[name] for name in evaluation.metric_names if name in found]
     return Scored(
         predictions=replace(predictions, values=values),
@@ -129,8 +172,14 @@ def direction(metric: str, rules: Sequence[RuleConfig]) -> Literal["higher", "lo
     return "higher" if has_min else "lower"
 
 
-def check_rules(rules: Sequence[RuleConfig], scored: Scored, shown_as: str) -> None:
+def check_rules(rules: Sequence[RuleConfig], scored: Scored, shown_as: str, timed: Sequence[str] = ()) -> None:
     """Refuse rules about metrics that exist nowhere; which keys a metric file has is known only now.
+
+    Args:
+        rules: of the gate.
+        scored: with every metric there is, but for those of evaluation.latency.
+        shown_as: what messages call the configuration.
+        timed: metrics of evaluation.latency, whose rules the configuration has checked.
 
     Raises:
         InputError: naming the rule's key path, and the nearest metric there is.
@@ -138,15 +187,41 @@ def check_rules(rules: Sequence[RuleConfig], scored: Scored, shown_as: str) -> N
     there = {metric.name: metric for metric in scored.metrics}
     for place, rule in enumerate(rules):
         where = f"{shown_as}: gate.rules[{place}]"
+        if rule.metric in timed:
+            continue
         if rule.metric in scored.undefined:
             raise InputError(f"{where}.metric: '{rule.metric}' is not defined on this holdout: {scored.undefined[rule.metric]}")
         if rule.metric not in there:
             raise InputError(f"{where}.metric: no metric '{rule.metric}' in evaluation{did_you_mean(rule.metric, there)}")
+        _check_aspect(rule, scored, there[rule.metric].source, where)
         known = there[rule.metric].better
         if rule.better and known and rule.better != known:
             raise InputError(f"{where}.better: '{rule.metric}' is better {known}, not {rule.better}")
         if rule.margin is not None and known is None:
             raise InputError(f"{where}.better: missing; a margin on '{rule.metric}' needs 'higher' or 'lower'")
+
+
+def _check_aspect(rule: RuleConfig, scored: Scored, source: str, where: str) -> None:
+    """Raises InputError where a rule on slices, on a perturbed set or between groups asks what such a metric cannot answer."""
+    key, values = "slices" if rule.slices else "on", scored.predictions.values if scored.predictions else {}
+    if (rule.slices or rule.on) and source == "file":
+        raise InputError(f"{where}.{key}: '{rule.metric}' is a number of a metric file; only metrics of predictions can be asked there")
+    if rule.slices and source == "user" and rule.metric not in values:
+        raise InputError(f"{where}.slices: '{rule.metric}' returns one number; to be guarded on slices it must return one an example")
+    if rule.fairness and scored.predictions is not None:
+        check_fairness(rule.fairness, scored.predictions, where)
+
+
+def check_fairness(metric: str, predictions: Predictions, where: str) -> None:
+    """Refuse a gap in a metric that there is not for such predictions. Raises InputError."""
+    classes = predictions.classes
+    if metric in FAIRNESS_RATES and (classes is None or len(classes) != 2):
+        what = "of a regression" if classes is None else f"of {len(classes)} classes"
+        use = "mae" if classes is None else "recall_macro" if metric in ("recall", "tpr") else "precision_macro"
+        raise InputError(f"{where}.fairness: '{metric}' is a rate of the positive class of two, the predictions are {what}; use '{use}'")
+    if classes is not None and len(classes) > 2 and metric.endswith("_binary"):
+        use = f"{metric.removesuffix('binary')}macro"
+        raise InputError(f"{where}.fairness: '{metric}' is for two classes, the predictions have {len(classes)}; use '{use}'")
 
 
 def _positive(predictions: Predictions, evaluation: EvaluationConfig, shown_as: str) -> str | None:
@@ -171,18 +246,29 @@ def _own(
     positive: str | None,
     root: Path,
     is_showing_values: bool,
+    are_resampled: bool,
 ) -> tuple[list[own_metrics.OwnMetric], list[SliceMetrics], list[str]]:
     """The user's own metrics, the slices with them, and what they could not do."""
     references = [name for name in evaluation.references if user_code(name)]
     if not references:
         return [], slices, []
     indices = [index for _, _, index in metrics.groups(predictions)]
-    own = own_metrics.call(references, predictions, positive=positive, groups=indices, root=root, is_showing_values=is_showing_values)
+    guarded = {rule.metric for rule in rules if rule.margin is not None and not rule.aspect}
+    own = own_metrics.call(
+        references,
+        predictions,
+        positive=positive,
+        groups=indices,
+        root=root,
+        is_showing_values=is_showing_values,
+        resampled=guarded if are_resampled else (),
+    )
     warnings = [
         f"{metric.name} is not defined on {metric.by_group.count(None)} of {len(indices)} slices: {metric.undefined}"
         for metric in own
         if metric.undefined
     ]
+    warnings += [f"{m.name}: no interval, so its margin is `cannot tell`: {m.not_resampled}" for m in own if m.not_resampled]
     for metric in own:
         known = direction(metric.name, rules)
         if metric.better and known and metric.better != known and any(r.better for r in rules if r.metric == metric.name):

@@ -12,7 +12,9 @@ import importlib.util
 import inspect
 import json
 import math
+import random
 import sys
+import time
 import traceback
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,10 @@ except ImportError:
 
 ABOUT_CODE = (ImportError, NameError, SyntaxError)
 
+DRAWS = 400
+BLOCKS = 1000
+"""Fewer examples than this, and nothing is promised of a single number's interval: stats/resampled.py."""
+
 
 class RefusedError(Exception):
     """A message for the user that needs no exception type in front."""
@@ -36,7 +42,7 @@ def main(request_path: str, answer_path: str) -> None:
     answers: list[dict[str, Any]] = []
     for place, (path, name) in enumerate(request["metrics"]):
         try:
-            answers.append(measure(data, path, name, Path(request["folder"], f"values-{place}")))
+            answers.append(measure(data, path, name, Path(request["folder"], f"values-{place}"), request["resampling"].get(str(place))))
         except (Exception, SystemExit) as error:  # noqa: BLE001 -- whatever the user's code raises becomes the user's message
             answers.append({"error": said(error, path, request["is_showing_values"])})
     Path(answer_path).write_text(json.dumps({"metrics": answers}), encoding="utf-8")
@@ -67,8 +73,8 @@ class Data:
         return take(self.target, index), take(self.prediction, index), None if self.score is None else take(self.score, index)
 
 
-def measure(data: Data, path: str, name: str, values_path: Path) -> dict[str, Any]:
-    """What one function finds: on everything, and on each group where it gives a single number."""
+def measure(data: Data, path: str, name: str, values_path: Path, resampling: dict[str, Any] | None) -> dict[str, Any]:
+    """What one function finds: on everything, and on each group where it gives a single number, and where asked, on resamples."""
     function = load(path, name)
     takes_score = any(p.name == "y_score" or p.kind is p.VAR_KEYWORD for p in inspect.signature(function).parameters.values())
 
@@ -76,7 +82,8 @@ def measure(data: Data, path: str, name: str, values_path: Path) -> dict[str, An
         target, prediction, score = data.of(index)
         return function(target, prediction, y_score=score) if takes_score else function(target, prediction)
 
-    found: dict[str, Any] = {"better": getattr(function, "better", None), "value": None, "groups": None, "undefined": None}
+    found: dict[str, Any] = dict.fromkeys(("value", "groups", "undefined", "resampled"))
+    found["better"] = getattr(function, "better", None)
     number, many = numbers(call(), data.n)
     if many is not None:
         values_path.write_bytes(array.array("d", many).tobytes())
@@ -89,7 +96,42 @@ def measure(data: Data, path: str, name: str, values_path: Path) -> dict[str, An
         except Exception as error:  # noqa: BLE001 -- a slice may be too small for the user's metric; that is said, and is no end
             on_groups.append(None)
             found["undefined"] = said(error, path, data.is_showing_values)
-    return {**found, "value": number, "groups": on_groups}
+    return {**found, "value": number, "groups": on_groups, "resampled": resample(call, data.n, **resampling) if resampling else None}
+
+
+def resample(call: Any, n: int, seed: str, limit_s: float) -> dict[str, Any]:
+    """The number on resamples of the examples and without each block of them, or why not.
+
+    Which examples a resample holds follows from the seed alone, on every machine and under every version of Python and NumPy, since the
+    other model's were drawn by another run.
+    """
+    if np is None:
+        return {"why": "your Python has no NumPy"}
+    if n < BLOCKS:
+        return {"why": f"{n:,} examples, it takes {BLOCKS:,}"}
+    rows = np.arange(n)
+    draws: list[float | None] = []
+    left_out: list[float | None] = []
+    started = time.monotonic()
+    for done in range(DRAWS + BLOCKS):
+        index = drawn(n, f"{seed}:{done}") if done < DRAWS else np.flatnonzero(rows % BLOCKS != done - DRAWS)
+        try:
+            number, _ = numbers(call(index), None)
+        except Exception as error:  # noqa: BLE001 -- a resample may lack what the user's metric needs; that is counted
+            number = None
+            if done >= DRAWS or draws.count(None) >= DRAWS // 100:
+                return {"why": f"on parts of the holdout it raises {type(error).__name__}"}
+        (draws if done < DRAWS else left_out).append(number)
+        seconds = (time.monotonic() - started) / (done + 1) * (DRAWS + BLOCKS)
+        if done >= 5 and seconds > limit_s:
+            return {"why": f"{DRAWS + BLOCKS:,} calls of it would take {seconds:,.0f} s, at most {limit_s:,.0f} s are spent"}
+    return {"draws": draws, "left_out": left_out}
+
+
+def drawn(n: int, seed: str) -> Any:
+    """Positions of n examples drawn with replacement."""
+    bits = random.Random(seed).getrandbits(32 * n).to_bytes(4 * n, "little")  # noqa: S311 -- a resample is no secret
+    return ((np.frombuffer(bits, dtype="<u4").astype(np.uint64) * np.uint64(n)) >> np.uint64(32)).astype(np.int64)
 
 
 def load(path: str, name: str) -> Any:

@@ -6,20 +6,32 @@ With the root action there is no `train` before: the predictions were made by th
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
+from mlgate.config import kind_of_baseline
 from mlgate.data import checkout
 from mlgate.errors import InfrastructureError, InputError
-from mlgate.evaluation import loading, metric_files, recognition, scoring
+from mlgate.evaluation import loading, metric_files, perturbed, recognition, scoring, seeds
 from mlgate.evaluation.predictions import Predictions
-from mlgate.evidence import STAGES, CarriedBaseline, EvaluateFindings, FileRef, MetricValue, MlflowRun, ScoredModel, TrainFindings, file_ref
+from mlgate.evidence import (
+    STAGES,
+    CarriedBaseline,
+    EvaluateFindings,
+    FileRef,
+    MetricValue,
+    MlflowRun,
+    ScoredModel,
+    SeedNumbers,
+    TrainFindings,
+    file_ref,
+)
 from mlgate.mistakes import lookalike
 from mlgate.stages.baseline import rescoring, search
-from mlgate.stages.job import leftovers
-from mlgate.stages.revisions import lineage
+from mlgate.stages.job import leftovers, timing
+from mlgate.stages.revisions import lineage, release
 from mlgate.workspace import StageResult, Workspace
 
 _SHOWN = 6
@@ -63,10 +75,15 @@ def run(workspace: Workspace) -> StageResult:
                 shown_as=shown_as,
                 is_showing_values=config.report.examples,
             )
-        scoring.check_rules(config.gate.rules, scored, workspace.config_path)
+            scored = replace(scored, perturbed=_perturbed(workspace, found, progress.say), seeds=_seeds(workspace, found, progress.say))
+        scored = replace(scored, seed_metrics=_seed_metrics(workspace))
+        timed = config.evaluation.latency.metric_names if config.evaluation.latency else []
+        _refuse_double(numbers, timed)
+        scoring.check_rules(config.gate.rules, scored, workspace.config_path, timed)
         candidate = _keep(workspace, scored)
-        logged = _log_to_mlflow(workspace, candidate)
-    baseline, note = _baseline(workspace)
+    latency = timing.measure(workspace)
+    logged = _log_to_mlflow(workspace, candidate)
+    baseline, note, pinned = _baselines(workspace)
     rescored, not_rescored = None, ""
     if scored.predictions is not None:
         rescored, not_rescored = rescoring.rescore(workspace, scored.predictions, baseline)
@@ -78,12 +95,25 @@ def run(workspace: Workspace) -> StageResult:
         findings=EvaluateFindings(
             candidate=candidate,
             baseline=baseline,
+            pinned=pinned,
             baseline_note="; ".join(filter(None, [note, not_rescored])),
             rescored=rescored,
+            latency=latency,
             recognised=seen.remark if seen else "",
-            warnings=[*warnings, *_unknown_labels(found), *remarks, *scored.warnings],
+            warnings=[
+                *warnings,
+                *_unknown_labels(found),
+                *remarks,
+                *scored.warnings,
+                *(f"on {one.name}: {line}" for one in scored.perturbed for line in one.scored.warnings),
+            ],
         ),
-        files=[*filter(None, [candidate.predictions]), *_baseline_files(workspace.state)],
+        files=[
+            *filter(None, [candidate.predictions]),
+            *(one.predictions for one in (*candidate.perturbed, *candidate.seeds)),
+            *([latency.samples] if latency else []),
+            *_baseline_files(workspace.state),
+        ],
     )
 
 
@@ -121,6 +151,14 @@ def _without(numbers: dict[str, dict[str, float]], computed: list[str]) -> tuple
     return kept, [remark] if double else []
 
 
+def _refuse_double(numbers: Mapping[str, Mapping[str, float]], timed: Sequence[str]) -> None:
+    """Raises InputError where a metric file has a number that evaluation.latency measures."""
+    for path, found in numbers.items():
+        for name in timed:
+            if name in found:
+                raise InputError(f"{path}: '{name}' is also a metric of evaluation.latency; rename one of them")
+
+
 def _keep(workspace: Workspace, scored: scoring.Scored) -> ScoredModel:
     commit = workspace.commit
     inputs = lineage.inputs_sha256(workspace, commit) if commit is not None and not workspace.is_dirty else None
@@ -128,18 +166,96 @@ def _keep(workspace: Workspace, scored: scoring.Scored) -> ScoredModel:
     return scored.keep(workspace.files / "predictions.parquet", workspace.state, commit=commit, inputs_sha256=inputs, ids=ids)
 
 
-def _baseline(workspace: Workspace) -> tuple[CarriedBaseline | None, str]:
-    """The baseline's evaluation where the deciding rules compare with a commit; others the gate finds by itself."""
+def _perturbed(workspace: Workspace, found: Predictions, say: Callable[[str], None]) -> list[scoring.ScoredSet]:
+    """The model on every set of evaluation.perturbed. Raises InputError."""
+    config = workspace.config
+    checkout.refuse_pointers(workspace.root, list(config.evaluation.perturbed.values()))
+    sets = []
+    for name, path in config.evaluation.perturbed.items():
+        say(f"on {name}")
+        shown_as = f"{path} (evaluation.perturbed.{name})"
+        sets.append(
+            perturbed.score(
+                workspace.root / path,
+                name,
+                shown_as,
+                config.evaluation,
+                config.gate.rules,
+                found,
+                root=workspace.root,
+                is_showing_values=config.report.examples,
+            )
+        )
+    return sets
+
+
+def _seeds(workspace: Workspace, found: Predictions, say: Callable[[str], None]) -> list[scoring.ScoredSet]:
+    """Every other run of evaluation.seeds. Raises InputError."""
+    config, pattern = workspace.config, workspace.config.evaluation.seeds
+    if pattern is None:
+        return []
+    paths = seeds.by_seed(seeds.files(workspace.root, pattern), "evaluation.seeds", pattern, seeds.FEWEST)
+    checkout.refuse_pointers(workspace.root, list(paths.values()))
+    runs = []
+    for name, path in sorted(paths.items()):
+        say(f"seed {name}")
+        runs.append(
+            perturbed.score(
+                workspace.root / path,
+                name,
+                f"{path} (evaluation.seeds)",
+                config.evaluation,
+                config.gate.rules,
+                found,
+                root=workspace.root,
+                is_showing_values=config.report.examples,
+                how=", by another seed",
+            )
+        )
+    return runs
+
+
+def _seed_metrics(workspace: Workspace) -> list[SeedNumbers]:
+    """Every other run of evaluation.seed_metrics. Raises InputError."""
+    pattern = workspace.config.evaluation.seed_metrics
+    if pattern is None:
+        return []
+    key = "evaluation.seed_metrics"
+    paths = seeds.by_seed(seeds.files(workspace.root, pattern), key, pattern, seeds.FEWEST_OF_METRICS)
+    contents = {}
+    for name, path in sorted(paths.items()):
+        try:
+            contents[name] = (path, (workspace.root / path).read_bytes())
+        except OSError as error:
+            raise InputError(f"{path} ({key}): cannot be read: {error.strerror}") from None
+    return seeds.numbers(contents)
+
+
+def _baselines(workspace: Workspace) -> tuple[CarriedBaseline | None, str, CarriedBaseline | None]:
+    """Evaluations of what the deciding rules compare with, where these are commits (others the gate finds by itself): that of the baseline
+    commit, a line on it, and that of a pinned release."""
     try:
         base = lineage.baseline_commit(workspace)
     except InputError as error:
-        return None, str(error)
+        return None, str(error), None
     rules, _ = lineage.rules_of(workspace, base.commit)
-    if rules.gate.baseline != "base":
-        return None, ""
-    if base.commit is None:
-        return None, base.how
-    return search.carry(workspace, base.commit, workspace.state)
+    found, notes, pinned = None, [], None
+    for name in rules.gate.baselines:
+        match kind_of_baseline(name):
+            case "base" if base.commit is None:
+                notes.append(base.how)
+            case "base" if base.commit is not None:
+                found, note = search.carry(workspace, base.commit, workspace.state)
+                notes.append(note)
+            case "release":
+                try:
+                    commit = release.commit_of(workspace.root, workspace.context, name)
+                except InputError as error:
+                    notes.append(str(error))
+                    continue
+                pinned, note = search.carry(workspace, commit, workspace.state, "pinned")
+                notes += [f"{name}: {note}"] if note and pinned is None else []
+    return found, "; ".join(filter(None, notes)), pinned
 
 
 def _tracked_run(workspace: Workspace) -> MlflowRun | None:
@@ -161,6 +277,7 @@ def _log_to_mlflow(workspace: Workspace, candidate: ScoredModel) -> Callable[[],
 
     place = tracking.resolve(workspace.config.mlflow.tracking_uri, os.environ, workspace.root)
     metrics = {metric.name: metric.value for metric in candidate.metrics}
+    metrics |= {f"{metric.name} on {one.name}": metric.value for one in candidate.perturbed for metric in one.metrics}
     files = [path for stage in STAGES if (path := workspace.evidence_path(stage)).is_file()]
     predicted = [workspace.state / candidate.predictions.path] if candidate.predictions else []
     pending = runs.log_evaluation(place.uri, tracked.run_id, metrics, [*files, *predicted])
@@ -178,8 +295,8 @@ def _log_to_mlflow(workspace: Workspace, candidate: ScoredModel) -> Callable[[],
 
 
 def _baseline_files(state: Path) -> list[FileRef]:
-    folder = state / "files" / "baseline"
-    return [file_ref(path, state) for path in sorted(folder.iterdir()) if path.is_file()] if folder.is_dir() else []
+    folders = (state / "files" / name for name in ("baseline", "pinned"))
+    return [file_ref(path, state) for folder in folders if folder.is_dir() for path in sorted(folder.iterdir()) if path.is_file()]
 
 
 def _unknown_labels(found: Predictions | None) -> list[str]:
@@ -192,6 +309,8 @@ def _unknown_labels(found: Predictions | None) -> list[str]:
 def _summary(model: ScoredModel) -> str:
     shown = ", ".join(f"{metric.name} {_number(metric)}" for metric in model.metrics[:_SHOWN])
     more = f" and {len(model.metrics) - _SHOWN} more" if len(model.metrics) > _SHOWN else ""
+    if model.n is None and model.seed_metrics:
+        return f"{shown or 'no number'}{more} from metric files, and {len(model.seed_metrics):,} further training runs of them"
     if model.n is None:
         return f"{shown or 'no number'}{more} from metric files alone: uncertified, no predictions stand behind them"
     return f"{shown or 'no metric is defined'}{more} on {model.n:,} {'example' if model.n == 1 else 'examples'}"

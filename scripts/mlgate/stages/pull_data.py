@@ -5,15 +5,13 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from mlgate.config import Config
+from mlgate.config import Config, kind_of_baseline
 from mlgate.data import cache, pull
 from mlgate.errors import InfrastructureError
 from mlgate.evidence import Annotation, PulledTarget, PullFindings
 from mlgate.render import numbers
 from mlgate.stages.forks import without_secrets
 from mlgate.workspace import StageResult, Workspace
-
-_KIND_OF_BASELINE = frozenset({"base", "champion"})
 
 
 def run(workspace: Workspace) -> StageResult:
@@ -56,8 +54,7 @@ def named_data(config: Config) -> list[str]:
     if config.data.pull is not None:
         return list(config.data.pull)
     named = [contract.data for contract in config.data.contracts]
-    if config.gate.baseline not in _KIND_OF_BASELINE:
-        named.append(Path(config.gate.baseline).as_posix())
+    named += [Path(name).as_posix() for name in config.gate.baselines if kind_of_baseline(name) == "path"]
     return list(dict.fromkeys(named))
 
 

@@ -44,7 +44,7 @@ def run(workspace: Workspace) -> StageResult:
         published = _publish(workspace, view)
         published.said += remarks
         if published.outdated:
-            view = _with_remark(view, published.outdated)
+            view = with_remark(view, published.outdated)
             _write(workspace.state / "report.md", markdown.full(view))
         _add_job_summary(view, os.environ)
         _tell(workspace, view, evidences, published)
@@ -57,7 +57,7 @@ def terminal_answer(workspace: Workspace) -> str:
     view = _view(workspace, *_evidence(workspace))
     report = workspace.evidence("report")
     if report is not None and isinstance(report.findings, ReportFindings) and report.findings.outdated:
-        view = _with_remark(view, report.findings.outdated)
+        view = with_remark(view, report.findings.outdated)
     page = workspace.state / "report.html"
     return terminal.summary(view, str(page) if page.exists() else None)
 
@@ -93,9 +93,12 @@ def _view(workspace: Workspace, evidences: Mapping[str, Evidence[Any]], refused:
     )
 
 
-def _with_remark(view: ReportView, outdated: str) -> ReportView:
+def with_remark(view: ReportView, outdated: str) -> ReportView:
     """The report of a run whose verdict does not stand, which says so first."""
-    return replace(view, notes=((f"Outdated: {outdated}. The comment in the pull request was left as it is.",), *view.notes))
+    said = (f"it said: {view.answer.statement} — ", *view.answer.because)
+    answer = replace(view.answer, tone="unsure", statement="outdated", because=said)
+    note = f"Outdated: {outdated}. The comment in the pull request was left as it is."
+    return replace(view, answer=answer, notes=((note,), *view.notes))
 
 
 def _incomplete(evidences: Mapping[str, Evidence[Any]], refused: Mapping[str, str]) -> str | None:

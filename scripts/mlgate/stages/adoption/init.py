@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from mlgate.stages.adoption.proposed_margin import Visible
 
-TEMPLATES = Path(__file__).resolve().parents[3] / "templates"
+TEMPLATES = Path(__file__).resolve().parents[4] / "templates"
 _TABLES = (".parquet", ".csv", ".jsonl", ".ndjson")
 _ROLES = {
     "id": ("id", "example_id", "row_id", "uid", "uuid", "index"),
@@ -318,7 +318,8 @@ def _margin_lines(found: Findings) -> list[str]:
     if theirs is None:
         return [*said, f"    - {{{metric}margin: {visible.loss:g}}} # not worse than the baseline by more than this"]
     if 0 < theirs < visible.loss:
-        said.append(f"    # {theirs:g} needs about {visible.needed(theirs):,}; with fewer the verdict is often `cannot tell`.")
+        needed = f"about {examples:,}" if (examples := visible.needed(theirs)) else "more than anybody has"
+        said.append(f"    # {theirs:g} needs {needed}; with fewer the verdict is often `cannot tell`.")
         said.append(f"    # So either more examples, or margin: {visible.loss:g}.")
     return [*said, f"    - {{{metric}margin: {theirs:g}}}"]
 

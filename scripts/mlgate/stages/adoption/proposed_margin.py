@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import math
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
 
 from mlgate import git
 from mlgate.config import USUAL_METRICS, EvaluationConfig, Task
 from mlgate.errors import InputError
 from mlgate.evaluation import loading, predictions
 from mlgate.evaluation.predictions import Pairing, Predictions
-from mlgate.stats import sample_size
+from mlgate.render import numbers
+from mlgate.stages.decision import planned
+from mlgate.stats import bootstrap, planning
+from mlgate.stats import comparison as statistics
 
 CONFIDENCE = 0.95
 _VERSIONS = 5
@@ -27,9 +27,13 @@ class Visible:
     metric: str
     loss: float
     """In the metric's own unit, rounded up to two digits."""
-    examples: int
+    noise: planning.Noise
     because: str
     """What the number rests on."""
+
+    @property
+    def examples(self) -> int:
+        return self.noise.n
 
     @property
     def sentence(self) -> str:
@@ -38,9 +42,9 @@ class Visible:
             f"(one-sided confidence {CONFIDENCE * 100:g} %),"
         )
 
-    def needed(self, margin: float) -> int:
-        """How many examples a smaller margin needs."""
-        return sample_size.examples_for(margin, self.loss, self.examples)
+    def needed(self, margin: float) -> int | None:
+        """How many examples a smaller margin needs; None where no number would do."""
+        return planning.examples_for_margin(self.noise, margin, CONFIDENCE)
 
 
 @dataclass(frozen=True)
@@ -57,32 +61,32 @@ def look(root: Path, evaluation: EvaluationConfig) -> Seen:
     name = str(evaluation.predictions)
     found = loading.load(root / name, evaluation, name)
     metric = USUAL_METRICS[found.task][0]
-    pairing, commit = _earlier(root, evaluation, found)
-    if pairing is not None:
-        ours, theirs = pairing.candidate, pairing.baseline
-        of = f"of commit {commit[:7]}"
-        if found.classes is not None:
-            share = float(np.mean((ours.prediction == ours.target) != (theirs.prediction == theirs.target)))
-            loss = sample_size.visible_loss_of_accuracy(ours.n, share, CONFIDENCE)
-            because = f"since this model and the one {of} differ in being right on {share * 100:.3g} % of them"
-        else:
-            loss = sample_size.visible_loss_of_rmse_between(_errors(ours), _errors(theirs), CONFIDENCE)
-            because = f"by how far the errors of this model and the one {of} lie apart"
-    elif found.classes is not None:
-        loss = sample_size.visible_loss_of_accuracy(found.n, sample_size.ASSUMED_DISAGREEMENT, CONFIDENCE)
-        because = f"assuming that of two models one alone is right on {sample_size.ASSUMED_DISAGREEMENT * 100:g} % of them"
+    pairing, commit = earlier(root, evaluation, found)
+    of = f"of commit {commit[:7]}"
+    if found.classes is not None:
+        share = planned.disagreement_of(pairing) if pairing else planning.ASSUMED_DISAGREEMENT
+        noise: planning.Noise | None = planning.PairedProportions(pairing.shared_examples if pairing else found.n, share)
+        because = f"since this model and the one {of} differ in being right on {share * 100:.3g} % of them"
+        assumed = f"assuming that of two models one alone is right on {share * 100:g} % of them"
     else:
-        loss = sample_size.visible_loss_of_rmse(_errors(found), CONFIDENCE) if found.n > 1 else 0.0
-        because = f"assuming that squared errors of two models correlate by {sample_size.ASSUMED_CORRELATION:g}"
-    return Seen(found.task, Visible(metric, _rounded_up(loss), found.n, because) if loss > 0 else None)
+        each = [_noise_of_rmse(one) for one in ([pairing] if pairing else planned.beside_twins(found))]
+        noise = planned.together(finite) if (finite := [one for one in each if one]) else None
+        because = f"by how far the errors of this model and the one {of} lie apart"
+        assumed = f"assuming that squared errors of two models correlate by {planning.ASSUMED_CORRELATION:g}"
+    loss = planning.visible_loss(noise, CONFIDENCE) if noise is not None else None
+    because = because if pairing else assumed
+    return Seen(found.task, Visible(metric, numbers.rounded_up(loss), noise, because) if noise and loss else None)
 
 
-def _errors(model: Predictions) -> predictions.Floats:
-    errors: predictions.Floats = model.prediction - model.target
-    return errors
+def _noise_of_rmse(pairing: Pairing) -> planning.NormalDifference | None:
+    """As the gate's own interval has it."""
+    one, other = (statistics.Model(model.target, model.prediction) for model in (pairing.candidate, pairing.baseline))
+    seed = bootstrap.seed_of(predictions.holdout_sha256(pairing.candidate), "rmse")
+    compared = statistics.compare("rmse", statistics.Pair(one, other), CONFIDENCE, seed)
+    return planning.noise_of(compared.interval, compared.n, CONFIDENCE)
 
 
-def _earlier(root: Path, evaluation: EvaluationConfig, found: Predictions) -> tuple[Pairing | None, str]:
+def earlier(root: Path, evaluation: EvaluationConfig, found: Predictions) -> tuple[Pairing | None, str]:
     """The newest earlier version of the file that Git has and that is another model's on the same holdout."""
     name = str(evaluation.predictions)
     listed = git.try_text(root, "log", f"--max-count={_VERSIONS}", "--format=%H", "--", f":(literal){name}") or ""
@@ -102,11 +106,3 @@ def _earlier(root: Path, evaluation: EvaluationConfig, found: Predictions) -> tu
         if pairing.shared_examples > 1:
             return pairing, commit
     return None, ""
-
-
-def _rounded_up(number: float) -> float:
-    """To two significant digits, never less: a margin that is rounded down is not seen."""
-    if number <= 0:
-        return 0.0
-    unit = 10.0 ** (math.floor(math.log10(number)) - 1)
-    return float(f"{math.ceil(round(number / unit, 6)) * unit:.12g}")

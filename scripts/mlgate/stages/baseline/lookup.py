@@ -6,34 +6,35 @@ import hashlib
 import json
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
 from mlgate import evidence as records
 from mlgate import git
-from mlgate.config import Config
+from mlgate.config import Config, kind_of_baseline
 from mlgate.data.dvc_files import locked_outputs
 from mlgate.errors import InfrastructureError, InputError
 from mlgate.evaluation import loading, predictions
 from mlgate.evaluation.predictions import Predictions
-from mlgate.evidence import BaselineSource, EvaluateFindings, FileRef, MetricValue, ScoredModel
+from mlgate.evidence import BaselineSource, EvaluateFindings, FileRef, MetricValue, ScoredModel, SeedNumbers
 from mlgate.stages.baseline import run_artifacts
-from mlgate.stages.baseline.run_artifacts import predictions_of
-from mlgate.stages.revisions import lineage
+from mlgate.stages.baseline.run_artifacts import Further, further_in, further_of, predictions_of
+from mlgate.stages.revisions import lineage, release
 from mlgate.stages.revisions.lineage import BaselineCommit
 from mlgate.store import Store
 from mlgate.workspace import Workspace
 
 CHAMPION = "champion.json"
-_Found = tuple[ScoredModel, Predictions | None, BaselineSource]
+KindOfBaseline = Literal["base", "champion", "path", "release"]
+_Found = tuple[ScoredModel, Predictions | None, BaselineSource, Further]
 
 
 @dataclass(frozen=True)
 class Baseline:
     """A model's evaluation as it was found, ready to be compared with."""
 
-    kind: Literal["base", "champion", "path"]
+    kind: KindOfBaseline
     commit: str | None
     how: str
     source: BaselineSource
@@ -47,10 +48,14 @@ class Baseline:
     """The commit asked for, where this is of an earlier one."""
     remark: str = ""
     """What went wrong on the way to it, and did not matter."""
+    further: Further = field(default_factory=Further)
+    """Its predictions on perturbed copies of the holdout, and of other seeds."""
+    seed_metrics: tuple[SeedNumbers, ...] = ()
+    """Numbers of metric files, of other seeds."""
 
 
 def find(workspace: Workspace, rules: Config, base: BaselineCommit, evaluated: EvaluateFindings, store: Store) -> Baseline | None:
-    """The baseline that `gate.baseline` of the deciding rules names; first hit wins.
+    """The baseline that `gate.baseline` of the deciding rules names, the first of two; first hit wins.
 
     Returns:
         None only where no evaluation of this model was ever recorded: the first model.
@@ -59,13 +64,43 @@ def find(workspace: Workspace, rules: Config, base: BaselineCommit, evaluated: E
         InputError: the baseline cannot be: no champion, no such file, no commit to compare with.
         InfrastructureError: it was recorded and is not to be had, or a place to look at cannot be reached.
     """
-    match rules.gate.baseline:
+    return _named(workspace, rules, rules.gate.baselines[0], base, evaluated, store)
+
+
+def find_others(
+    workspace: Workspace, rules: Config, base: BaselineCommit, evaluated: EvaluateFindings, store: Store
+) -> list[tuple[str, Baseline]]:
+    """Further baselines that must hold, by the name the deciding rules have for them. Never silently absent: raises as `find` does."""
+    found = []
+    for name in rules.gate.baselines[1:]:
+        if kind_of_baseline(name) == "release" and _release(workspace, name).commit == workspace.commit:
+            continue  # the run of the release itself
+        baseline = _named(workspace, rules, name, base, evaluated, store)
+        if baseline is None:  # nothing was ever recorded of any commit, and yet this one is to be beaten
+            raise InfrastructureError(f"baseline {name}: no evaluation of it is recorded; run the workflow on that commit")
+        found.append((name, baseline))
+    return found
+
+
+def _named(
+    workspace: Workspace, rules: Config, name: str, base: BaselineCommit, evaluated: EvaluateFindings, store: Store
+) -> Baseline | None:
+    match kind_of_baseline(name):
         case "base":
             return _of_commit(workspace, "base", base, rules, evaluated, store)
         case "champion":
             return _of_commit(workspace, "champion", _champion(workspace, store), rules, evaluated, store)
-        case path:
-            return _of_file(workspace, rules, path, base)
+        case "release":
+            return _of_commit(workspace, "release", _release(workspace, name), rules, evaluated, store)
+        case _:
+            return _of_file(workspace, rules, name, base)
+
+
+def _release(workspace: Workspace, name: str) -> BaselineCommit:
+    try:
+        return BaselineCommit(release.commit_of(workspace.root, workspace.context, name), f"release {name}")
+    except InputError as error:
+        raise InputError(f"{workspace.config_path}: {error}") from None
 
 
 def recorded_predictions(workspace: Workspace, commit: str, store: Store) -> Predictions | None:
@@ -90,7 +125,7 @@ def _champion(workspace: Workspace, store: Store) -> BaselineCommit:
 
 
 def _of_commit(
-    workspace: Workspace, kind: Literal["base", "champion"], at: BaselineCommit, rules: Config, evaluated: EvaluateFindings, store: Store
+    workspace: Workspace, kind: KindOfBaseline, at: BaselineCommit, rules: Config, evaluated: EvaluateFindings, store: Store
 ) -> Baseline | None:
     if at.commit is None:
         if _has_others(workspace, store):
@@ -119,9 +154,9 @@ def _of_commit(
     ]
     for source in sources:
         if (found := source()) is not None:
-            model, predicted, name = found
+            model, predicted, name, further = found
             remark = f"the store was of no use, the baseline is from elsewhere ({name}): {unreadable}" if unreadable else ""
-            return replace(_baseline(kind, commit, at.how, name, predicted, model), remark=remark)
+            return replace(_baseline(kind, commit, at.how, name, predicted, model), remark=remark, further=further)
     if unreadable:
         raise unreadable
     expired: str | None = None
@@ -130,12 +165,13 @@ def _of_commit(
         if earlier is not None:
             how = f"the nearest before {commit[:7]} ({at.how}) whose own run left an evaluation"
             found_earlier = _baseline(kind, earlier.commit, how, "run artifact", earlier.predictions, earlier.model)
-            return replace(found_earlier, stands_in_for=commit)
+            return replace(found_earlier, stands_in_for=commit, further=earlier.further)
     if kind == "base" and not expired and not _has_others(workspace, store) and not _has_outputs(workspace, commit, rules):
         return None
     note = f" ({expired or evaluated.baseline_note})" if expired or evaluated.baseline_note else ""
+    shown = f"{at.how} ({commit[:12]})" if kind == "release" else commit[:12]
     raise InfrastructureError(
-        f"baseline {commit[:12]}: its evaluation is not to be had{note}; run the workflow on that commit of the default branch, "
+        f"baseline {shown}: its evaluation is not to be had{note}; run the workflow on that commit of the default branch, "
         "'dvc push' its outputs, or set gate.rebuild_baseline: true"
     )
 
@@ -175,21 +211,31 @@ def _recorded(workspace: Workspace, commit: str, store: Store) -> _Found | None:
     except InputError as error:
         raise InfrastructureError(f"{error}; run the workflow on the default branch to record it again") from None
     if model.predictions is None:
-        return model, None, "store"
-    body = store.read(model.predictions.path)
-    if body is None or hashlib.sha256(body).hexdigest() != model.predictions.sha256:
+        return model, None, "store", Further()
+    predicted = _stored(workspace, store, model.predictions, model, model.classes, where)
+    further = further_of(model, lambda one: _stored(workspace, store, one.predictions, model, one.classes, where))
+    return model, predicted, "store", further
+
+
+def _stored(
+    workspace: Workspace, store: Store, reference: FileRef, model: ScoredModel, classes: list[str] | None, where: str
+) -> Predictions | None:
+    """Predictions out of the store. Raises InfrastructureError where they are not what was recorded."""
+    body = store.read(reference.path)
+    if body is None or hashlib.sha256(body).hexdigest() != reference.sha256:
         what = "absent" if body is None else "not the ones that were recorded (SHA-256 differs)"
         raise InfrastructureError(f"{where}: its predictions are {what}; run the workflow on the default branch to record them again")
     path = workspace.files / "gate" / "baseline.parquet"
     records.write_bytes(path, body)
-    return model, predictions.read(path, model.task, model.classes) if model.task else None, "store"
+    return predictions.read(path, model.task, classes) if model.task else None
 
 
 def _carried(workspace: Workspace, commit: str, evaluated: EvaluateFindings, accepted: tuple[str, ...]) -> _Found | None:
-    carried = evaluated.baseline
-    if carried is None or carried.source not in accepted or carried.model.commit != commit:
-        return None
-    return carried.model, predictions_of(carried.model, workspace.state), carried.source
+    for carried in (evaluated.baseline, evaluated.pinned):
+        if carried is not None and carried.source in accepted and carried.model.commit == commit:
+            found = predictions_of(carried.model, workspace.state)
+            return carried.model, found, carried.source, further_in(carried.model, workspace.state)
+    return None
 
 
 def _rescored(workspace: Workspace, commit: str, evaluated: EvaluateFindings) -> _Found | None:
@@ -197,13 +243,13 @@ def _rescored(workspace: Workspace, commit: str, evaluated: EvaluateFindings) ->
     model = evaluated.rescored
     if model is None or model.commit != commit:
         return None
-    return model, predictions_of(model, workspace.state), "re-scored"
+    return model, predictions_of(model, workspace.state), "re-scored", Further()
 
 
 def _run_artifact(workspace: Workspace, commit: str, name: str) -> _Found | None:
     """What a workflow run of that very commit left."""
     found = run_artifacts.of_commit(workspace, commit, name)
-    return (found.model, found.predictions, "run artifact") if found else None
+    return (found.model, found.predictions, "run artifact", found.further) if found else None
 
 
 def _of_file(workspace: Workspace, rules: Config, path: str, base: BaselineCommit) -> Baseline:
@@ -233,6 +279,7 @@ def _git_hint(workspace: Workspace, path: str) -> str:
 
 
 def _baseline(
-    kind: Literal["base", "champion"], commit: str, how: str, source: BaselineSource, predicted: Predictions | None, model: ScoredModel
+    kind: KindOfBaseline, commit: str, how: str, source: BaselineSource, predicted: Predictions | None, model: ScoredModel
 ) -> Baseline:
-    return Baseline(kind, commit, how, source, predicted, {metric.name: metric for metric in model.metrics}, model.ids)
+    metrics = {metric.name: metric for metric in model.metrics}
+    return Baseline(kind, commit, how, source, predicted, metrics, model.ids, seed_metrics=tuple(model.seed_metrics))

@@ -53,7 +53,7 @@ def rescore(workspace: Workspace, candidate: Predictions, carried: CarriedBaseli
         return None, ""
     rules, _ = lineage.rules_of(workspace, commit)
     theirs = rules.evaluation if rules.evaluation.predict else workspace.config.evaluation
-    if rules.gate.baseline != "base" or theirs.predict is None or rules.evaluation.predictions is None:
+    if rules.gate.baselines[0] != "base" or theirs.predict is None or rules.evaluation.predictions is None:
         return None, ""
     cache.share(os.environ)
     if not _has_changed(workspace, commit, rules, theirs, predictions.holdout_sha256(candidate), carried):
@@ -112,19 +112,31 @@ def _rescored(workspace: Workspace, commit: str, rules: Config, theirs: Evaluati
     evaluation = as_ours(config.evaluation, rules.evaluation)
     with worktree.at_commit(workspace.root, commit) as root:
         with workspace.console.progress("fetching the baseline's model"):
-            _bring_model(workspace.root, commit, rules, theirs, root)
+            bring_model(workspace.root, commit, rules, theirs, root)
         _bring_holdout(workspace, config.evaluation.holdout or theirs.holdout, theirs.holdout, root, commit)
         _remove(root / made)
         worktree.run(workspace, str(theirs.predict), root, "predict.log", rules.train.timeout if rules.train else DEFAULT_TIMEOUT_S)
         found = loading.load(root / made, evaluation, shown_as, are_slices_optional=True)
     _require_same_holdout(candidate, found, str(theirs.predict))
-    scored = scoring.score(found, evaluation, config.gate.rules, {}, root=workspace.root, shown_as=shown_as)
+    # the gate believes resamples of the baseline's own run only
+    scored = scoring.score(found, evaluation, config.gate.rules, {}, root=workspace.root, shown_as=shown_as, are_resampled=False)
     ids: Literal["column", "row numbers"] = "row numbers" if evaluation.columns.id is None else "column"
     return scored.keep(workspace.files / "baseline" / FILE, workspace.state, commit=commit, inputs_sha256=None, ids=ids)
 
 
-def _bring_model(ours: Path, commit: str, rules: Config, theirs: EvaluationConfig, root: Path) -> None:
-    """Have the model of the commit in its worktree: what DVC's pipeline made then, each file's hash verified. Git's files are there."""
+def bring_model(ours: Path, commit: str, rules: Config, theirs: EvaluationConfig, root: Path) -> None:
+    """Have the model of the commit in its worktree: what DVC's pipeline made then, each file's hash verified. Git's files are there.
+
+    Args:
+        ours: the working directory; what lies in it stays as it is.
+        commit: whose model it is.
+        rules: that commit's configuration.
+        theirs: which names the files of the model, or leaves them to the pipeline.
+        root: of the worktree.
+
+    Raises:
+        BaselineNotRunError: a file of it is not to be had.
+    """
     named = theirs.model_files
     try:
         with open_history(ours, commit, rules.data.remote) as history:

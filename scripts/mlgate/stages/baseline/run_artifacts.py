@@ -6,14 +6,15 @@ Their content is untrusted until it is checked; which runs count is the forge's 
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from mlgate import evidence as records
 from mlgate import git
 from mlgate.evaluation import predictions
 from mlgate.evaluation.predictions import Predictions
-from mlgate.evidence import EvaluateFindings, ScoredModel
+from mlgate.evidence import EvaluateFindings, FurtherSet, ScoredModel
 from mlgate.forge.run_artifact import ExpiredArtifact, RunArtifact
 from mlgate.workspace import Workspace
 
@@ -23,12 +24,23 @@ _MAX_TRIED = 10
 
 
 @dataclass(frozen=True)
+class Further:
+    """A model's predictions beside those of the artefact itself on the holdout itself."""
+
+    perturbed: dict[str, Predictions] = field(default_factory=dict)
+    """Those on perturbed copies of the holdout, by name."""
+    seeds: dict[str, Predictions] = field(default_factory=dict)
+    """Those of other runs of the same training code, by seed."""
+
+
+@dataclass(frozen=True)
 class Evaluation:
     """What a run found of its commit's model."""
 
     commit: str
     model: ScoredModel
     predictions: Predictions | None
+    further: Further
 
 
 def of_commit(workspace: Workspace, commit: str, name: str) -> Evaluation | None:
@@ -79,6 +91,23 @@ def predictions_of(model: ScoredModel, state: Path) -> Predictions | None:
     return predictions.read(records.checked_file(model.predictions, state), model.task, model.classes)
 
 
+def further_of(model: ScoredModel, read: Callable[[FurtherSet], Predictions | None]) -> Further:
+    """The predictions on perturbed sets and of seeds that a record names, however they are read."""
+
+    def all_of(sets: Sequence[FurtherSet]) -> dict[str, Predictions]:
+        return {one.name: found for one in sets if (found := read(one)) is not None}
+
+    return Further(all_of(model.perturbed), all_of(model.seeds))
+
+
+def further_in(model: ScoredModel, state: Path) -> Further:
+    """As `further_of`, from below a state folder. Raises InputError."""
+    task = model.task
+    if task is None:
+        return Further()
+    return further_of(model, lambda one: predictions.read(records.checked_file(one.predictions, state), task, one.classes))
+
+
 def _evaluation(artifact: RunArtifact, name: str) -> Evaluation | None:
     with tempfile.TemporaryDirectory(prefix="mlgate-artifact-") as folder:
         unpacked = Path(folder)
@@ -90,4 +119,5 @@ def _evaluation(artifact: RunArtifact, name: str) -> Evaluation | None:
         findings = evidence.findings
         if evidence.model != name or evidence.subject.commit != artifact.commit or not isinstance(findings, EvaluateFindings):
             return None  # it ended in an error, or is of a merge commit that only bore this head
-        return Evaluation(artifact.commit, findings.candidate, predictions_of(findings.candidate, unpacked))
+        model = findings.candidate
+        return Evaluation(artifact.commit, model, predictions_of(model, unpacked), further_in(model, unpacked))

@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 import tempfile
 from contextlib import ExitStack
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from mlgate import git, store
@@ -18,9 +18,9 @@ from mlgate.config import Config, EvaluationConfig
 from mlgate.console import plain
 from mlgate.data import cache
 from mlgate.errors import InfrastructureError, InputError
-from mlgate.evaluation import loading, metric_files, scoring
+from mlgate.evaluation import loading, metric_files, perturbed, scoring, seeds
 from mlgate.evaluation.dvc_history import History, NotThereError, NotTrackedError, open_history
-from mlgate.evidence import CarriedBaseline, CarriedSource, ScoredModel
+from mlgate.evidence import CarriedBaseline, CarriedSource, ScoredModel, SeedNumbers
 from mlgate.stages.baseline import rebuild
 from mlgate.stages.baseline.worktree import BaselineNotRunError
 from mlgate.stages.revisions import lineage
@@ -36,15 +36,22 @@ class _Files:
     metrics: dict[str, bytes]
     """Metric files by name."""
     source: CarriedSource
+    perturbed: dict[str, Path]
+    """Predictions on perturbed sets by name."""
+    seeds: dict[str, Path] = field(default_factory=dict)
+    """Predictions of other seeds by name."""
+    seed_metrics: dict[str, tuple[str, bytes]] = field(default_factory=dict)
+    """Metric files of other seeds by name: what messages call each, and its content."""
 
 
-def carry(workspace: Workspace, commit: str, state: Path) -> tuple[CarriedBaseline | None, str]:
-    """Find the evaluation of a commit and leave its normalised predictions in `state`/files/baseline.
+def carry(workspace: Workspace, commit: str, state: Path, folder_name: str = "baseline") -> tuple[CarriedBaseline | None, str]:
+    """Find the evaluation of a commit and leave its normalised predictions in `state`/files/`folder_name`.
 
     Args:
         workspace: the model's folder.
         commit: the baseline's.
         state: the state folder.
+        folder_name: one for each baseline.
 
     Returns:
         The evaluation, or None and, in a line, why what is recorded of it is not to be had; an empty line where nothing is: the gate
@@ -71,7 +78,7 @@ def carry(workspace: Workspace, commit: str, state: Path) -> tuple[CarriedBaseli
         if files is None:
             return None, "; ".join(notes)
         try:
-            model = _score(workspace, commit, rules, files, state, notes)
+            model = _score(workspace, commit, rules, files, state, notes, folder_name)
         except InputError as error:
             return None, "; ".join([*notes, f"the baseline's evaluation ({files.source}) cannot be used: {error}"])
     return CarriedBaseline(model=model, source=files.source), "; ".join(notes)
@@ -119,7 +126,57 @@ def _recorded(workspace: Workspace, commit: str, rules: Config, folder: Path, no
                 notes.append(str(error))
         else:
             source = source or taken
-    return None if source is None else _Files(None if wanted is None else folder / wanted, found, source)
+    if source is None:
+        return None
+    sets = _take_sets(workspace.root, commit, rules, folder, history, notes)
+    return _with_seeds(_Files(None if wanted is None else folder / wanted, found, source, sets), rules, folder, notes)
+
+
+def _take_sets(root: Path, commit: str, rules: Config, folder: Path, history: History | None, notes: list[str]) -> dict[str, Path]:
+    """Write the perturbed sets and the seeds' files to their places below a folder; the sets by name."""
+    sets = {}
+    for name, path in rules.evaluation.perturbed.items():
+        try:
+            _take(root, commit, path, folder / path, history)
+            sets[name] = folder / path
+        except NotThereError as error:
+            notes.append(str(error))
+    for pattern in filter(None, [rules.evaluation.seeds, rules.evaluation.seed_metrics]):
+        _take_matching(root, commit, pattern, folder, history, notes)
+    return sets
+
+
+def _take_matching(root: Path, commit: str, pattern: str, folder: Path, history: History | None, notes: list[str]) -> None:
+    """Write the files that a pattern stood for at the commit, as far as they are to be had, to their places below a folder."""
+    parent = PurePosixPath(pattern).parent.as_posix()
+    if history is not None:
+        try:
+            history.fetch_all(parent, folder)
+        except NotTrackedError:
+            pass
+        except NotThereError as error:
+            notes.append(str(error))
+    listed = git.try_text(root, "ls-tree", "-z", "--name-only", commit, "--", f"{parent}/" if parent != "." else ".") or ""
+    for path in seeds.matching(listed.split("\0"), pattern):
+        if not (folder / path).exists():
+            try:
+                _take(root, commit, path, folder / path, history)
+            except NotThereError as error:
+                notes.append(str(error))
+
+
+def _with_seeds(files: _Files, rules: Config, root: Path, notes: list[str]) -> _Files:
+    """The same with the seeds' files that lie below a folder."""
+    patterns = (rules.evaluation.seeds, seeds.FEWEST), (rules.evaluation.seed_metrics, seeds.FEWEST_OF_METRICS)
+    found: list[dict[str, str]] = []
+    for pattern, fewest in patterns:
+        try:
+            found.append(seeds.by_seed(seeds.files(root, pattern), "baseline: its seeds", pattern, fewest) if pattern else {})
+        except InputError as error:
+            notes.append(str(error))
+            found.append({})
+    numbers = {name: (path, (root / path).read_bytes()) for name, path in found[1].items()}
+    return replace(files, seeds={name: root / path for name, path in found[0].items()}, seed_metrics=numbers)
 
 
 def _take(root: Path, commit: str, path: str, target: Path, history: History | None) -> CarriedSource:
@@ -149,23 +206,51 @@ def _rebuilt(workspace: Workspace, commit: str, rules: Config, notes: list[str],
         return None
     found = {name: (root / name).read_bytes() for name in rules.evaluation.metrics_files if (root / name).is_file()}
     wanted = rules.evaluation.predictions
-    return _Files(None if wanted is None else root / wanted, found, "rebuilt")
+    sets = {name: root / path for name, path in rules.evaluation.perturbed.items() if (root / path).is_file()}
+    return _with_seeds(_Files(None if wanted is None else root / wanted, found, "rebuilt", sets), rules, root, notes)
 
 
-def _score(workspace: Workspace, commit: str, rules: Config, files: _Files, state: Path, notes: list[str]) -> ScoredModel:
+def _score(workspace: Workspace, commit: str, rules: Config, files: _Files, state: Path, notes: list[str], folder_name: str) -> ScoredModel:
     """The candidate's metrics of the baseline's predictions. Raises InputError."""
     config = workspace.config
     shown_as = f"{rules.evaluation.predictions} at {commit[:12]}"
     numbers = {name: metric_files.parse(content, f"{name} at {commit[:12]}")[0] for name, content in files.metrics.items()}
-    inputs, path = lineage.inputs_sha256(workspace, commit), state / "files" / "baseline" / "predictions.parquet"
+    inputs, path = lineage.inputs_sha256(workspace, commit), state / "files" / folder_name / "predictions.parquet"
     if files.predictions is None or config.evaluation.predictions is None:
-        return scoring.of_files(config.gate.rules, numbers).keep(path, state, commit=commit, inputs_sha256=inputs)
+        scored = replace(scoring.of_files(config.gate.rules, numbers), seed_metrics=_numbers(files, notes))
+        return scored.keep(path, state, commit=commit, inputs_sha256=inputs)
     evaluation = as_ours(config.evaluation, rules.evaluation)
     found = loading.load(files.predictions, evaluation, shown_as, are_slices_optional=True)
-    scored = scoring.score(found, evaluation, config.gate.rules, numbers, root=workspace.root, shown_as=shown_as)
+    # the gate believes resamples of the baseline's own run only
+    scored = scoring.score(found, evaluation, config.gate.rules, numbers, root=workspace.root, shown_as=shown_as, are_resampled=False)
     notes += [f"baseline: {warning}" for warning in scored.warnings]
+    for name, source in files.perturbed.items():
+        path_then = f"{rules.evaluation.perturbed[name]} at {commit[:12]}"
+        try:
+            one = perturbed.score(source, name, path_then, evaluation, config.gate.rules, found, root=workspace.root)
+        except InputError as error:
+            notes.append(f"baseline: {error}")  # that set has no baseline, which the gate says
+        else:
+            scored = replace(scored, perturbed=[*scored.perturbed, one])
+    try:
+        runs = [
+            perturbed.score(source, name, f"{source.name} at {commit[:12]}", evaluation, config.gate.rules, found, root=workspace.root)
+            for name, source in sorted(files.seeds.items())
+        ]
+    except InputError as error:
+        notes.append(f"baseline: {error}")  # without its seeds, of which some would be a choice
+        runs = []
+    scored = replace(scored, seeds=runs, seed_metrics=_numbers(files, notes))
     ids: Literal["column", "row numbers"] = "row numbers" if evaluation.columns.id is None else "column"
     return scored.keep(path, state, commit=commit, inputs_sha256=inputs, ids=ids)
+
+
+def _numbers(files: _Files, notes: list[str]) -> list[SeedNumbers]:
+    try:
+        return seeds.numbers(dict(sorted(files.seed_metrics.items())))
+    except InputError as error:
+        notes.append(f"baseline: {error}")
+        return []
 
 
 def as_ours(ours: EvaluationConfig, theirs: EvaluationConfig) -> EvaluationConfig:

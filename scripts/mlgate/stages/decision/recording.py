@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from mlgate import git
-from mlgate.evidence import FileRef, ScoredModel
+from mlgate.evidence import FileRef, ScoredModel, checked_file
 from mlgate.stages.revisions import lineage
 from mlgate.store import Store
 from mlgate.workspace import Workspace
@@ -43,12 +44,15 @@ def outdated(workspace: Workspace) -> str | None:
     return f"{context.default_branch} does not contain {workspace.commit[:12]} any more"
 
 
-def record(workspace: Workspace, model: ScoredModel, predictions: Path | None, store: Store) -> str | None:
+def record(
+    workspace: Workspace, model: ScoredModel, predictions: Path | None, store: Store, beside: Mapping[str, bytes] | None = None
+) -> str | None:
     """Write the evaluation under its commit and under its inputs, with its predictions, in one step.
 
     Args:
         model: the candidate, as its evidence has it.
         predictions: its normalised file, already verified; None where it has none.
+        beside: further records of the same step.
 
     Returns:
         Why it was not recorded, where that is no fault; None when it was.
@@ -61,17 +65,32 @@ def record(workspace: Workspace, model: ScoredModel, predictions: Path | None, s
     reference = model.predictions
     inputs = lineage.inputs_sha256(workspace, workspace.commit)
     if reference is None or predictions is None:
-        store.write(_records(workspace.commit, inputs, model), f"evaluation of {workspace.commit[:12]}")
+        store.write({**_records(workspace.commit, inputs, model), **(beside or {})}, f"evaluation of {workspace.commit[:12]}")
         return None
-    if reference.size_bytes > MAX_PREDICTIONS_BYTES:
+    size = reference.size_bytes + sum(one.predictions.size_bytes for one in (*model.perturbed, *model.seeds))
+    if size > MAX_PREDICTIONS_BYTES:
+        if beside:
+            store.write(beside, f"use of a holdout by {workspace.commit[:12]}")
         return (
-            f"its predictions are {reference.size_bytes / 1e6:,.0f} MB and the store takes {MAX_PREDICTIONS_BYTES / 1e6:,.0f} MB at most; "
+            f"its predictions are {size / 1e6:,.0f} MB and the store takes {MAX_PREDICTIONS_BYTES / 1e6:,.0f} MB at most; "
             "later runs take them from DVC outputs or from this run's artifact"
         )
-    stored = FileRef(path=f"predictions/{reference.sha256}.parquet", sha256=reference.sha256, size_bytes=reference.size_bytes)
-    records = _records(workspace.commit, inputs, model.model_copy(update={"predictions": stored}))
-    store.write({**records, stored.path: predictions.read_bytes()}, f"evaluation of {workspace.commit[:12]}")
+    stored = _stored(reference)
+    content = {stored.path: predictions.read_bytes()}
+    for one in (*model.perturbed, *model.seeds):
+        content[_stored(one.predictions).path] = checked_file(one.predictions, workspace.state).read_bytes()
+    further = {
+        key: [one.model_copy(update={"predictions": _stored(one.predictions)}) for one in sets]
+        for key, sets in (("perturbed", model.perturbed), ("seeds", model.seeds))
+    }
+    records = _records(workspace.commit, inputs, model.model_copy(update={"predictions": stored, **further}))
+    store.write({**records, **(beside or {}), **content}, f"evaluation of {workspace.commit[:12]}")
     return None
+
+
+def _stored(reference: FileRef) -> FileRef:
+    """A file of the state folder as the store keeps it."""
+    return FileRef(path=f"predictions/{reference.sha256}.parquet", sha256=reference.sha256, size_bytes=reference.size_bytes)
 
 
 def _records(commit: str, inputs: str, model: ScoredModel) -> dict[str, bytes]:

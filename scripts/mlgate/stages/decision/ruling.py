@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from mlgate.config import Config, RuleConfig
 from mlgate.errors import InputError
 from mlgate.evidence import Comparison, RuleResult, Verdict
 from mlgate.mistakes import did_you_mean
 from mlgate.render import numbers
-from mlgate.stats.verdict import worst
+from mlgate.stages.decision import fairness, slices
+from mlgate.stages.decision.fairness import Gaps
+from mlgate.stages.decision.slices import SliceTable
+from mlgate.stats.intervals import Interval
+from mlgate.stats.verdict import decide as verdict_at
+from mlgate.stats.verdict import towards_better, worst
 
 _MOST_REASONS = 3
 
@@ -48,7 +54,16 @@ def check_metrics(rules: Config, known: Sequence[str], undefined: Sequence[str],
         raise InputError("\n".join(problems))
 
 
-def decide(rules: Config, rows: Sequence[Comparison], values: dict[str, float], *, has_baseline: bool) -> Decision:
+def decide(
+    rules: Config,
+    rows: Sequence[Comparison],
+    values: dict[str, float],
+    *,
+    has_baseline: bool,
+    sliced: SliceTable | None = None,
+    gaps: Gaps | None = None,
+    missing: Mapping[str, str] | None = None,
+) -> Decision:
     """Hold every rule against its row.
 
     Args:
@@ -56,18 +71,41 @@ def decide(rules: Config, rows: Sequence[Comparison], values: dict[str, float], 
         rows: comparisons, on the examples both models share.
         values: the candidate's value of each row by its title, on its whole holdout: what thresholds are about.
         has_baseline: whether there was anything to compare with.
+        sliced: what was found on the slices.
+        gaps: what was found between groups.
+        missing: why a row is not there, by its title: a rule about it fails.
     """
-    by_title = {row.title: row for row in rows}
-    results = [
-        result for rule in rules.gate.rules for result in _results(rule, by_title[rule.title], values[rule.title], rules, has_baseline)
-    ]
+    by_title, missing = {row.title: row for row in rows}, missing or {}
+    results: list[RuleResult] = []
+    verdicts: list[Verdict] = []
+    for rule in rules.gate.rules:
+        if rule.slices is not None:
+            result, of_slices = slices.judged(rule, (sliced or SliceTable()) if has_baseline else None, rules)
+            results.append(result)
+            verdicts += [of_slices] if of_slices else []
+        elif rule.fairness is not None:
+            of_margin = partial(_of_gap, rule, by_title.get(rule.title), rules, has_baseline)
+            results += fairness.results_of(rule, gaps or Gaps(), rules, of_margin)
+        elif rule.title in missing:
+            reason = f"{rule.title} is not to be had: {missing[rule.title]}"
+            results.append(RuleResult(rule=f"{rule.title} there to be judged", metric=rule.title, is_passed=False, reason=reason))
+        else:
+            results += _results(rule, by_title[rule.title], values[rule.title], rules, has_baseline)
     is_open = all(result.is_passed for result in results)
-    guarded = [by_title[rule.title] for rule in rules.gate.rules if rule.margin is not None] if has_baseline else []
-    verdict = worst([row.verdict for row in guarded if row.verdict is not None])
+    of_rows = [rule for rule in rules.gate.rules if rule.margin is not None and rule.slices is None and rule.title in by_title]
+    guarded = [by_title[rule.title] for rule in of_rows] if has_baseline else []
+    verdict = worst([*(row.verdict for row in guarded if row.verdict is not None), *verdicts])
     return Decision(is_open, verdict, _headline(rules, rows, results, guarded, verdict, has_baseline=has_baseline), results)
 
 
-def unless_worse(decision: Decision, rules: Config, recorded: Sequence[Comparison], examples: int) -> Decision:
+def _of_gap(rule: RuleConfig, row: Comparison | None, rules: Config, has_baseline: bool) -> RuleResult:
+    margin = rule.margin or 0.0
+    return _margin_result(rule, margin, row, rules) if has_baseline and row is not None else _not_asked(rule.title, margin)
+
+
+def unless_worse(
+    decision: Decision, rules: Config, recorded: Sequence[Comparison], examples: int, sliced: SliceTable | None = None
+) -> Decision:
     """The same decision, but closed where a guarded metric is worse on the examples that the baseline's record has.
 
     Args:
@@ -75,21 +113,26 @@ def unless_worse(decision: Decision, rules: Config, recorded: Sequence[Compariso
         rules: the deciding configuration.
         recorded: rows of the guarded metrics on the recorded examples alone.
         examples: how many these are.
+        sliced: what was found on their slices.
     """
-    worse = [row for row in recorded if row.verdict == "worse"]
-    if not worse:
+    worse = [row for row in recorded if row.verdict == "worse" and row.margin is not None]
+    judged = [slices.judged(rule, sliced, rules) for rule in rules.gate.rules if rule.slices is not None and sliced is not None]
+    harmed = [result for result, verdict in judged if verdict == "worse"]
+    if not worse and not harmed:
         return decision
     where = f"on the {examples:,} examples that are on record"
     results = [
         RuleResult(
-            rule=f"{row.title} not worse than the baseline by more than {row.margin or 0:g}, {where}",
+            rule=f"{margin_words(row.title, row.margin or 0.0)}, {where}",
             metric=row.title,
             is_passed=False,
             reason=sentence(row, rules.gate.confidence),
         )
         for row in worse
     ]
-    words = "; ".join(f"{where}, {brief(row, rules.gate.confidence)}" for row in worse[:_MOST_REASONS])
+    results += [result.model_copy(update={"rule": f"{result.rule}, {where}"}) for result in harmed]
+    told = [*(brief(row, rules.gate.confidence) for row in worse), *(result.reason for result in harmed)]
+    words = "; ".join(f"{where}, {line}" for line in told[:_MOST_REASONS])
     headline = words if decision.is_open else f"{decision.headline}; {words}"
     return Decision(False, "worse", headline, [*decision.rules, *results])
 
@@ -107,16 +150,21 @@ def sentence(row: Comparison, confidence: float) -> str:
         case "better":
             return f"{change}: better"
         case "no worse":
-            return f"{change}: no worse than {margin}"
+            seen = f". It could have seen a loss of {scale.loss(row.visible_loss)}" if row.visible_loss else ""
+            return f"{change}: no worse than {margin}{seen}"
         case "worse":
             return f"{change}: worse" + (f" by more than {margin}" if margin else "")
         case "cannot tell" if row.method is None:
             return f"{change}: cannot tell, one number on each side certifies nothing"
+        case "cannot tell" if (held := _no_new_best(row, scale)) is not None:
+            return f"{change}: cannot tell, {held}"
         case "cannot tell" if row.low is None and row.high is None:
-            return f"{change}: cannot tell, there are too few examples for an interval"
+            few = f"groups ({row.groups:,})" if row.groups else "examples"
+            return f"{change}: cannot tell, there are too few {few} for an interval"
         case "cannot tell":
             settled = f"; about {row.more_examples:,} more examples would settle it" if row.more_examples else ""
-            return f"{change}: cannot tell whether it is worse" + (f" by more than {margin}" if margin else "") + settled
+            seen = f". It could have seen a loss of {scale.loss(row.visible_loss)}" if row.visible_loss else ""
+            return f"{change}: cannot tell whether it is worse" + (f" by more than {margin}" if margin else "") + settled + seen
         case _:
             return change
 
@@ -139,11 +187,23 @@ def brief(row: Comparison, confidence: float) -> str:
             return f"{row.title} is worse by {amount} (at least {scale.amount(gain_high)}" + (
                 f", the margin is {margin})" if margin else ")"
             )
+        case "cannot tell" if (held := _no_new_best(row, scale)) is not None:
+            return f"cannot tell whether {row.title} is worse" + (f" by more than {margin}" if margin else "") + f": {held}"
         case "cannot tell":
             settled = f"; about {row.more_examples:,} more examples would settle it" if row.more_examples else ""
             return f"cannot tell whether {row.title} is worse" + (f" by more than {margin}" if margin else "") + settled
         case _:
             return sentence(row, confidence)
+
+
+def threshold_words(title: str, words: str, limit: float) -> str:
+    """`accuracy at least 0.9`."""
+    return f"{title} {words} {limit:g}"
+
+
+def margin_words(title: str, margin: float) -> str:
+    """`accuracy not worse than the baseline by more than 0.01`."""
+    return f"{title} not worse than the baseline by more than {margin:g}"
 
 
 def _results(rule: RuleConfig, row: Comparison, value: float, rules: Config, has_baseline: bool) -> list[RuleResult]:
@@ -154,22 +214,61 @@ def _results(rule: RuleConfig, row: Comparison, value: float, rules: Config, has
     ):
         if limit is not None:
             reason = f"{value:.6g} is {words[0] if is_kept else words[1]} {limit:g}"
-            results.append(RuleResult(rule=f"{rule.title} {words[0]} {limit:g}", metric=rule.title, is_passed=is_kept, reason=reason))
+            text = threshold_words(rule.title, words[0], limit)
+            results.append(RuleResult(rule=text, metric=rule.title, is_passed=is_kept, reason=reason))
     if rule.margin is not None:
-        results.append(_margin_result(rule.title, rule.margin, row, rules, has_baseline))
+        results.append(_margin_result(rule, rule.margin, row, rules) if has_baseline else _not_asked(rule.title, rule.margin))
     return results
 
 
-def _margin_result(title: str, margin: float, row: Comparison, rules: Config, has_baseline: bool) -> RuleResult:
-    text = f"{title} not worse than the baseline by more than {margin:g}"
-    if not has_baseline:
-        return RuleResult(rule=text, metric=title, is_passed=True, is_warning=True, reason="first model: nothing to compare with")
-    if row.verdict == "cannot tell" or row.verdict is None:
-        is_blocked = rules.gate.cannot_tell == "block"
-        return RuleResult(
-            rule=text, metric=title, is_passed=not is_blocked, is_warning=not is_blocked, reason=sentence(row, rules.gate.confidence)
-        )
-    return RuleResult(rule=text, metric=title, is_passed=row.verdict != "worse", reason=sentence(row, rules.gate.confidence))
+def _not_asked(title: str, margin: float) -> RuleResult:
+    reason = "first model: nothing to compare with"
+    return RuleResult(rule=margin_words(title, margin), metric=title, is_passed=True, is_warning=True, reason=reason)
+
+
+def _margin_result(rule: RuleConfig, margin: float, row: Comparison, rules: Config) -> RuleResult:
+    row = at_margin(row, margin)
+    is_unknown = row.verdict in ("cannot tell", None)
+    is_blocked = is_unknown and is_blocking(rule, rules)
+    return RuleResult(
+        rule=margin_words(rule.title, margin),
+        metric=rule.title,
+        is_passed=row.verdict != "worse" and not is_blocked,
+        is_warning=is_unknown and not is_blocked,
+        reason=sentence(row, rules.gate.confidence),
+    )
+
+
+def is_blocking(rule: RuleConfig, rules: Config) -> bool:
+    """Whether a rule closes the gate where the holdout cannot settle it."""
+    return (rule.cannot_tell or rules.gate.cannot_tell) == "block"
+
+
+def at_margin(row: Comparison, margin: float) -> Comparison:
+    """The row as a rule of this margin sees it; a stricter one may guard the same metric."""
+    if row.margin is None or row.margin == margin or row.better is None or row.difference is None or row.low is None or row.high is None:
+        return row
+    interval = Interval(row.difference, row.low, row.high, row.method or "")
+    verdict = verdict_at(towards_better(interval, is_lower_better=row.better == "lower"), margin)
+    if is_held_back(row) and verdict in ("better", "no worse"):
+        verdict = "cannot tell"
+    return row.model_copy(update={"margin": margin, "verdict": verdict, "more_examples": None})
+
+
+def is_held_back(row: Comparison) -> bool:
+    """Whether the Ladder lets no claim stand: there is no new best."""
+    return row.ladder is not None and not row.ladder.is_new_best
+
+
+def _no_new_best(row: Comparison, scale: numbers.Scale) -> str | None:
+    """Why a claim that the interval would bear is not made; None where the interval itself cannot tell."""
+    if row.ladder is None or not is_held_back(row) or row.margin is None or row.low is None or row.high is None:
+        return None
+    loss = row.high if row.better == "lower" else -row.low
+    if loss >= row.margin:
+        return None
+    best, step = scale.value(row.ladder.best), scale.amount(row.ladder.step)
+    return f"no new best on this holdout: the best so far has {best}, to be beaten by {step}"
 
 
 def _headline(
@@ -182,7 +281,7 @@ def _headline(
     has_baseline: bool,
 ) -> str:
     by_title = {row.title: row for row in rows}
-    failed = [_why(result, by_title[result.metric], rules) for result in results if not result.is_passed]
+    failed = [_why(result, by_title.get(result.metric), rules) for result in results if not result.is_passed]
     if failed:
         more = f"; and {len(failed) - _MOST_REASONS} more" if len(failed) > _MOST_REASONS else ""
         return "; ".join(failed[:_MOST_REASONS]) + more
@@ -191,14 +290,18 @@ def _headline(
         return f"no rules: nothing is guarded{shown}"
     if not has_baseline:
         thresholds = [result for result in results if not result.is_warning]
-        kept = "; ".join(_why(result, by_title[result.metric], rules) for result in thresholds[:_MOST_REASONS])
+        kept = "; ".join(_why(result, by_title.get(result.metric), rules) for result in thresholds[:_MOST_REASONS])
         return f"first model: nothing to compare with{'; ' + kept if kept else ''}"
     if guarded:  # the worst first: it is what the verdict says
         ordered = sorted(guarded, key=lambda row: row.verdict != verdict)
-        return "; ".join(brief(row, rules.gate.confidence) for row in ordered[:_MOST_REASONS])
-    return "; ".join(_why(result, by_title[result.metric], rules) for result in results[:_MOST_REASONS])
+        told = [brief(row, rules.gate.confidence) for row in ordered]
+        told += [result.reason for result in results if result.metric not in by_title]
+        return "; ".join(told[:_MOST_REASONS])
+    return "; ".join(_why(result, by_title.get(result.metric), rules) for result in results[:_MOST_REASONS])
 
 
-def _why(result: RuleResult, row: Comparison, rules: Config) -> str:
-    """A reason that names its metric: those of margins begin with it, those of thresholds with the number."""
+def _why(result: RuleResult, row: Comparison | None, rules: Config) -> str:
+    """A reason that names its metric: those of margins begin with it, those of thresholds with the number; without a row it is whole."""
+    if row is None:
+        return result.reason
     return brief(row, rules.gate.confidence) if result.reason.startswith(f"{result.metric} ") else f"{result.metric} {result.reason}"

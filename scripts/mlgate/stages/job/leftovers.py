@@ -31,7 +31,13 @@ def refuse(workspace: Workspace, environ: Mapping[str, str]) -> list[str]:
     """
     evaluation = workspace.config.evaluation
     samples = evaluation.latency.samples if evaluation.latency else None
-    named = (evaluation.predictions, *evaluation.perturbed.values(), *evaluation.metrics_files, samples, *seeds.written(workspace.root, evaluation))
+    named = (
+        evaluation.predictions,
+        *evaluation.perturbed.values(),
+        *evaluation.metrics_files,
+        samples,
+        *seeds.written(workspace.root, evaluation),
+    )
     paths = [path for path in named if path is not None]
     train = workspace.evidence("train")
     if train is not None and isinstance(train.findings, TrainFindings):

@@ -177,11 +177,12 @@ def _settings(config: Config) -> dict[str, str]:
     for contract in contracts:
         key = f"data.contracts {contract['data']}"
         settings[key] = ", ".join(sorted(filter(None, [settings.get(key), contract["schema"]])))
-    for rule in rules:
-        for bound in ("min", "max", "margin", "better"):
-            if rule[bound] is not None:
-                key = f"gate.rules {rule['metric']} {bound}"
-                settings[key] = ", ".join(filter(None, [settings.get(key), _text(rule[bound])]))
+    for rule, written in zip(config.gate.rules, rules, strict=True):
+        for metric, aspect in weakening.subjects(config, rule):
+            for bound in ("min", "max", "margin", "better", "max_gap"):
+                if written[bound] is not None:
+                    key = f"gate.rules {f'{metric} {aspect}' if aspect else metric} {bound}"
+                    settings[key] = ", ".join(filter(None, [settings.get(key), _text(written[bound])]))
     return settings
 
 

@@ -65,9 +65,16 @@ def _baseline(root: Path, context: RunContext, head: str | None, is_dirty: Calla
         return _present(root, context.base_sha, "base of the merge group")
     if context.event == "push" and default and context.ref == f"refs/heads/{default}":
         return _first_parent(root, head)
+    if context.is_release and default and is_on_branch(root, head, default):
+        return _first_parent(root, head)
     if not context.is_github and default and git.current_branch(root) == default:
         return BaselineCommit(head, "HEAD, beside uncommitted changes") if is_dirty() else _first_parent(root, head)
     return _merge_base(root, head, context.base_ref or default, context.base_sha)
+
+
+def is_on_branch(root: Path, commit: str, branch: str) -> bool:
+    """Whether a branch, as far as this clone knows it, contains a commit."""
+    return any(git.is_ancestor(root, commit, place) for place in (f"refs/remotes/origin/{branch}", f"refs/heads/{branch}"))
 
 
 def inputs_sha256(workspace: Workspace, commit: str) -> str:

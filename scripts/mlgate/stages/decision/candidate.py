@@ -1,0 +1,60 @@
+"""The candidate as the gate sees it: what `evaluate` left, each file checked by its hash and read again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mlgate import evidence as records
+from mlgate.errors import InputError
+from mlgate.evaluation import predictions
+from mlgate.evaluation.predictions import Predictions
+from mlgate.evidence import EvaluateFindings, ScoredModel
+from mlgate.stages.baseline.run_artifacts import further_in
+from mlgate.stages.decision import latency, training_noise
+from mlgate.stages.decision.latency import Times
+from mlgate.stages.decision.robustness import PerturbedModel
+from mlgate.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Candidate:
+    findings: EvaluateFindings
+    predictions: Predictions | None
+    """None where metric files are all there is."""
+    path: Path | None
+    perturbed: dict[str, PerturbedModel] = field(default_factory=dict)
+    """By the name of the set."""
+    times: Times | None = None
+    """How long its requests took, where that was measured."""
+    seeds: dict[str, Predictions] = field(default_factory=dict)
+    """Predictions of other runs of the same training code."""
+
+
+def read(workspace: Workspace) -> Candidate:
+    evidence = workspace.evidence("evaluate")
+    findings = evidence.findings if evidence else None
+    if not isinstance(findings, EvaluateFindings):
+        raise InputError("evaluate.json: nothing was evaluated; run 'mlgate evaluate' before the gate")
+    if workspace.context.triggering:  # the run was a stranger's, who would like to choose the opponent
+        findings = findings.model_copy(update={"baseline": None, "pinned": None, "rescored": None})
+    model = findings.candidate
+    times = latency.read(workspace, findings.latency)
+    if model.predictions is None or model.task is None:
+        return Candidate(findings, None, None, times=times)
+    path = records.checked_file(model.predictions, workspace.state)
+    found = predictions.read(path, model.task, model.classes)
+    further = further_in(model, workspace.state)
+    if (seed := training_noise.refused(model.seeds, further.seeds, found)) is not None:
+        raise InputError(f"evaluate.json: predictions of seed '{seed}' are not of the holdout's examples; run 'mlgate evaluate' again")
+    return Candidate(findings, found, path, _perturbed(model, further.perturbed, found), times, further.seeds)
+
+
+def _perturbed(model: ScoredModel, sets: Mapping[str, Predictions], found: Predictions) -> dict[str, PerturbedModel]:
+    """The candidate on perturbed copies of its holdout. Raises InputError where one is of other examples."""
+    for name, predicted in sets.items():
+        if predictions.pair(predicted, found).shared_share < 1:
+            raise InputError(f"evaluate.json: predictions on '{name}' are not of the holdout's examples; run 'mlgate evaluate' again")
+    metrics = {one.name: {metric.name: metric for metric in one.metrics} for one in model.perturbed}
+    return {name: PerturbedModel(predicted, metrics[name]) for name, predicted in sets.items()}
