@@ -21,6 +21,7 @@ needs() {
         check | pull-data | validate-data | train | evaluate | gate | report | init) stage="$1" ;;
         triggering-run | comment | slash-command) stage=report ;;
         doctor) stage="pull-data validate-data gate" ;;
+        plan) stage=gate ;;
         *) stage="" ;;
     esac
     printf '%s\n' core $stage

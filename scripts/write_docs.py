@@ -13,6 +13,7 @@ from typing import Any
 
 import yaml
 
+import calibration_table
 import messages
 import stamp
 from mlgate import config
@@ -63,6 +64,9 @@ def _section(schema: dict[str, Any], entry: dict[str, Any]) -> tuple[dict[str, A
     return schema["$defs"][reference.removeprefix("#/$defs/")], suffix
 
 
+_TYPES = {"string": "text", "boolean": "yes/no", "integer": "whole number", "number": "number", "object": "mapping"}
+
+
 def _type(entry: dict[str, Any]) -> str:
     if "enum" in entry:
         return " \\| ".join(f"`{value}`" for value in entry["enum"])
@@ -70,7 +74,7 @@ def _type(entry: dict[str, Any]) -> str:
         return " or ".join(dict.fromkeys(_type(option) for option in entry["anyOf"] if option.get("type") != "null"))
     if entry.get("type") == "array":
         return f"list of {_type(entry['items'])}"
-    return {"string": "text", "boolean": "yes/no", "integer": "whole number", "number": "number"}.get(entry.get("type", ""), "")
+    return _TYPES.get(entry.get("type", ""), "")
 
 
 def _yaml(value: object) -> str:
@@ -234,7 +238,7 @@ def metrics() -> str:
     return "\n".join([*rows, ""])
 
 
-GENERATED = {"metrics": metrics, "configuration": configuration, "workflows": workflows, "actions": actions}
+GENERATED = {"metrics": metrics, "configuration": configuration, "workflows": workflows, "actions": actions, **calibration_table.tables()}
 
 
 def _generated(what: str) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 from mlgate import evidence as e
 from mlgate.context import RunContext
+from mlgate.stats import bootstrap, confusion, intervals, means, methods
 
 BASE = "9f2c1e7d" * 5
 HEAD = "4f1c08aa" * 5
@@ -65,6 +66,16 @@ def stage(
     )
 
 
+METHODS = {
+    "accuracy": intervals.TANGO,
+    "f1_macro": confusion.METHOD,
+    "log_loss": means.WIDEST_T,
+    "mae": means.CORRECTED_T,
+    "rmse": bootstrap.OF_SUFFICIENT_STATISTICS,
+    "r2": bootstrap.OF_SUFFICIENT_STATISTICS,
+}
+
+
 def comparison(
     metric: str, candidate: float, baseline: float | None, low: float | None, high: float | None, verdict: e.Verdict | None, **more: Any
 ) -> e.Comparison:
@@ -77,7 +88,7 @@ def comparison(
         difference=None if baseline is None else candidate - baseline,
         low=low,
         high=high,
-        method="Tango's score interval" if low is not None else None,
+        method=METHODS.get(metric) if low is not None else None,
         verdict=verdict,
         margin=more.pop("margin", None),
         **more,
@@ -167,6 +178,8 @@ def scored() -> e.ScoredModel:
 def gated(findings: dict[str, Any], summary: str, *, is_reused: bool = False) -> Evidences:
     """A whole run with this outcome at the gate."""
     complete = e.GateFindings(**{**_GATE_DEFAULTS, **findings})
+    used = {name for row in complete.comparisons if (name := row.method) is not None}
+    complete = complete.model_copy(update={"methods": {name: methods.SOURCES[name] for name in sorted(used)}})
     return {**before_gate(is_reused=is_reused), "gate": stage("gate", summary, 0.38, complete, "passed" if complete.is_open else "failed")}
 
 
@@ -414,6 +427,87 @@ def infrastructure() -> Evidences:
     return {"check": before_gate()["check"], "pull-data": stage("pull-data", line, 31.4, None, "error", exit_code=3)}
 
 
+def overridden() -> Evidences:
+    """Worse, and somebody with the right said yes."""
+    found = worse()
+    gate = found["gate"].findings
+    assert isinstance(gate, e.GateFindings)
+    override = e.Override(
+        model="digits",
+        head_sha=HEAD,
+        pull_request=7,
+        into="main",
+        by="grace",
+        permission="maintain",
+        at=datetime(2026, 11, 21, 10, 5, tzinfo=UTC),
+        reason="The new scanner's images replace the old ones from Monday; the clinic has agreed, see the minutes of 20 November.",
+        comment_id=99,
+        comment_url="https://github.com/acme/digits/pull/7#issuecomment-99",
+    )
+    findings = gate.model_copy(update={"is_open": True, "override": override})
+    found["gate"] = stage("gate", "may be merged: overridden by grace", 0.41, findings)
+    return found
+
+
+def uncertified() -> Evidences:
+    """Metric files alone: thresholds decide, and nothing stands behind the numbers."""
+    found = gated(
+        {
+            "is_open": True,
+            "is_certified": False,
+            "headline": "The thresholds hold, on numbers of metric files alone, which certify nothing; keep the predictions.",
+            "rules": [
+                e.RuleResult(rule="accuracy at least 0.9", metric="accuracy", is_passed=True, reason="0.9611 is at least 0.9"),
+                e.RuleResult(
+                    rule="accuracy not worse by more than 0.01",
+                    metric="accuracy",
+                    is_passed=True,
+                    is_warning=True,
+                    reason="+0.011: cannot tell, one number on each side certifies nothing",
+                ),
+            ],
+            "comparisons": [
+                comparison("accuracy", 0.9611, 0.95, None, None, "cannot tell", margin=0.01),
+                comparison("latency_ms", 41.2, 38.9, None, None, None, better="lower"),
+            ],
+            "confusion": None,
+            "baseline": BASELINE.model_copy(update={"shared_examples": None}),
+        },
+        "may be merged, uncertified",
+    )
+    candidate = scored().model_copy(update={"task": None, "n": None, "holdout_sha256": None, "classes": None, "predictions": None})
+    line = "accuracy 0.961, latency_ms 41.2 from metric files alone: uncertified, no predictions stand behind them"
+    found["evaluate"] = stage("evaluate", line, 0.12, e.EvaluateFindings(candidate=candidate))
+    return found
+
+
+def without_secrets() -> Evidences:
+    """A fork whose data lies where only the repository's own runs can reach it."""
+    line = "DVC remote 'storage' (s3://acme-data/digits): access denied (403); check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+    advice = (
+        "GitHub gives runs of forks and of Dependabot no secrets, so a private remote is out of reach: a maintainer must dispatch: "
+        f"gh workflow run mlgate-train.yml --repo acme/digits -f pull-request=7 -f ref={HEAD}, or "
+        "https://github.com/acme/digits/actions/workflows/mlgate-train.yml"
+    )
+    findings = {
+        **_GATE_DEFAULTS,
+        "is_open": False,
+        "headline": f"Nothing was trained: {line}",
+        "rules": [],
+        "comparisons": [],
+        "changes": [],
+    }
+    closed = e.GateFindings(**{**findings, "baseline": None, "confusion": None, "rules_from": "candidate"})
+    return {
+        "check": before_gate()["check"],
+        "pull-data": stage("pull-data", f"{line}\n{advice}", 4.2, None, "error", exit_code=3),
+        "gate": stage("gate", f"gate closed: Nothing was trained: {line}\n{advice}", 0.02, closed, "failed", exit_code=3),
+    }
+
+
+OUTDATED = "the pull request is at 0c0ffee1 now, and this run was of 4f1c08aa"
+"""What a report says first whose commit is not the newest any more."""
+
 HOSTILE = (
     "x|y `a` <img src=x onerror=alert(1)> @octocat #1 GH-2 https://evil.example [l](http://e) :tada: $a$ *b* _c_ ~d~ "
     "\x1b[31mred\x1b[0m \u202eevil\u2066\u200b\n::error::owned\n# h\n</details>"
@@ -497,6 +591,9 @@ CASES: dict[str, Callable[[], Evidences]] = {
         failed_check,
         failed_training,
         infrastructure,
+        overridden,
+        uncertified,
+        without_secrets,
         hostile,
         thousand_slices,
     )

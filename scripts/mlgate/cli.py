@@ -91,6 +91,17 @@ def _parser() -> argparse.ArgumentParser:
     doctor = commands.add_parser("doctor", parents=[common], help="look at everything a run will need, and say what to do about each")
     doctor.add_argument("--json", action="store_true", help="print what was found for a program")
     doctor.set_defaults(call=_doctor)
+    plan = commands.add_parser(
+        "plan", parents=[common], help="what each rule can see on this holdout, how many examples it needs, and whom it fails by chance"
+    )
+    plan.add_argument("--power", default="", help="how often a model exactly as good is to pass [0.8]")
+    plan.add_argument("--examples", default="", help="plan for a holdout of so many examples [the one at hand]")
+    plan.add_argument(
+        "--disagreement", default="", help="share of the examples that one of two models alone gets right [as the models at hand have it]"
+    )
+    plan.add_argument("--margin", default="", help="try this margin on the main metric instead of the rules of mlgate.yaml")
+    plan.add_argument("--json", action="store_true", help="print the plan for a program")
+    plan.set_defaults(call=_plan)
     setup = commands.add_parser("setup", parents=[common], help="check the configuration and forget earlier runs")
     setup.set_defaults(call=_setup)
     dispatch = commands.add_parser("dispatch", parents=[common], help="check what a dispatched run asks for, and say what it would do")
@@ -111,7 +122,11 @@ def _parser() -> argparse.ArgumentParser:
         "triggering-run", parents=[common], help="in a workflow_run: the pull request of the run before, and its evidence as data"
     )
     triggering.add_argument(
-        "task", nargs="?", choices=["announce", "take", "close"], default=os.environ.get("MLGATE_TASK") or "take", help="[take]"
+        "task",
+        nargs="?",
+        choices=["announce", "take", "close", "announce-models", "models"],
+        default=os.environ.get("MLGATE_TASK") or "take",
+        help="those with models: for all of the repository together [take]",
     )
     triggering.set_defaults(call=_triggering_run)
     comment = commands.add_parser("comment", parents=[common], help="post a Markdown file of your own, or edit what was posted before")
@@ -199,10 +214,23 @@ def _init(options: argparse.Namespace) -> int:
 
 def _doctor(options: argparse.Namespace) -> int:
     from mlgate.stages import doctor
+    from mlgate.stages.job import secret_env
 
+    masks = secret_env.take(os.environ)
+    if masks and os.environ.get("GITHUB_ACTIONS") == "true":
+        print("\n".join(masks))
     diagnosis = doctor.run(options.working_directory, options.config, os.environ)
-    print(diagnosis.as_json() if options.json else "\n".join(diagnosis.lines()))
+    print(secret_env.hidden(diagnosis.as_json() if options.json else "\n".join(diagnosis.lines()), os.environ))
     return diagnosis.exit_code
+
+
+def _plan(options: argparse.Namespace) -> int:
+    from mlgate.stages import planning
+
+    question = planning.asked(power=options.power, examples=options.examples, disagreement=options.disagreement, margin=options.margin)
+    found = planning.run(options.working_directory, options.config, os.environ, question)
+    print(found.as_json() if options.json else "\n".join(found.lines()))
+    return 0
 
 
 def _setup(options: argparse.Namespace) -> int:
@@ -254,13 +282,15 @@ def _aggregate(_options: argparse.Namespace) -> int:
     answer = aggregate.run(os.environ)
     print("\n".join(answer.lines))
     _set_outputs(status=answer.status)
-    return 0 if answer.status == "passed" else 1
+    return answer.exit_code
 
 
 def _triggering_run(options: argparse.Namespace) -> int:
     from mlgate.console import plain
     from mlgate.stages.forks import triggering_run
 
+    if options.task in ("announce-models", "models"):
+        return _triggering_run_of_models(options)
     workspace = _open(options)
     if options.task != "take":
         act = triggering_run.announce if options.task == "announce" else triggering_run.close
@@ -271,6 +301,22 @@ def _triggering_run(options: argparse.Namespace) -> int:
         if path := os.environ.get("GITHUB_ENV"):
             triggering_run.export(taken.variables, Path(path))
         _set_outputs(**{"pull-request": str(taken.pull_request or "")})
+    print("\n".join(f"✓ {plain(line)}" for line in lines))
+    return 0
+
+
+def _triggering_run_of_models(options: argparse.Namespace) -> int:
+    from mlgate import context
+    from mlgate.console import plain
+    from mlgate.stages.forks import several_models
+
+    run = context.from_environment(os.environ)
+    if options.task == "announce-models":
+        lines = several_models.announce(run)
+    else:
+        found = several_models.find(options.working_directory, options.config, run)
+        lines = found.lines
+        _set_outputs(**found.outputs)
     print("\n".join(f"✓ {plain(line)}" for line in lines))
     return 0
 

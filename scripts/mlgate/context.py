@@ -75,6 +75,8 @@ class RunContext:
     server_url: str = "https://github.com"
     is_trial: bool = False
     """Whether other parameters or data were asked for than the commit has: no verdict on the commit."""
+    is_release_asked: bool = False
+    """Whether the workflow was told that this run is of a release (the input `release`)."""
     token: str | None = field(default=None, repr=False)
     github_patience_s: float = 90.0
     """How long all waiting for GitHub of one stage together may take."""
@@ -106,15 +108,24 @@ class RunContext:
         trigger = self.triggering
         return self.is_fork or (trigger is not None and (trigger.head_repository != self.repository or trigger.actor == DEPENDABOT))
 
-    def status_name(self, model: str) -> str:
-        """What the commit status with the verdict is called.
+    def status_name(self, model: str | None) -> str:
+        """What the commit status with the verdict on a model is called; without one, that with the answer for all of a repository's models.
 
         A status belongs to a commit, and a verdict is on merging it into one branch: those on other branches than the default one have
         names of their own, or a pull request into an old branch would answer for one of the same commit into the default branch.
         """
         base = plain((self.base_ref or "").removeprefix("refs/heads/"))  # a branch may be named with what turns text around
         into = f" into {base[:_MAX_BRANCH]}" if base and self.default_branch and base != self.default_branch else ""
-        return f"mlgate/{model}{into}{' on trial' if self.is_trial else ''}"
+        return f"{f'mlgate/{model}' if model else 'mlgate'}{into}{' on trial' if self.is_trial else ''}"
+
+    @property
+    def is_release(self) -> bool:
+        """Whether this run is of a release, which blocks on what a holdout cannot tell: a tag that was pushed, GitHub's `release` event, or
+        a run that was told so (`workflow_dispatch` with the input `release`). Never a pull request."""
+        if self.pull_request is not None or self.event in ("merge_group", "workflow_run"):
+            return False
+        is_tag = self.event == "push" and (self.ref or "").startswith("refs/tags/")
+        return self.event == "release" or is_tag or self.is_release_asked
 
     @property
     def is_default_branch(self) -> bool:
@@ -157,6 +168,7 @@ def from_environment(environ: Mapping[str, str]) -> RunContext:
         ref=environ.get("GITHUB_REF"),
         default_branch=_text(_mapping(event.get("repository")).get("default_branch")),
         is_trial=environ.get("MLGATE_TRIAL") == "true",
+        is_release_asked=environ.get("MLGATE_RELEASE") == "true",
         is_fork=bool(pull_request)
         and (
             _mapping(head.get("repo")).get("full_name") != repository

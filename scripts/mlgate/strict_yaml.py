@@ -11,6 +11,7 @@ from mlgate.mistakes import shortened
 
 _MAX_BYTES = 1_000_000
 _MAX_REASON = 500
+_BOOLEAN, _TEXT = "tag:yaml.org,2002:bool", "tag:yaml.org,2002:str"
 
 
 def parse(content: bytes, name: str) -> Any:
@@ -59,6 +60,8 @@ class _StrictLoader(yaml.SafeLoader):
     def construct_mapping(self, node: Any, deep: bool = False) -> Any:
         seen: set[object] = set()
         for key_node, _ in node.value:
+            if key_node.tag == _BOOLEAN and key_node.value == "on":  # a key of ours; YAML 1.1 takes it for a yes, editors do not
+                key_node.tag = _TEXT
             key = self.construct_object(key_node, deep=True)
             try:
                 duplicate = key in seen

@@ -17,6 +17,7 @@ from mlgate.config import Config
 from mlgate.console import Console
 from mlgate.context import RunContext
 from mlgate.errors import InfrastructureError, InputError
+from mlgate.evaluation import seeds
 from mlgate.evidence import Annotation, DataRef, Evidence, FileRef, Record, Status, Subject
 
 MAX_CONFIG_BYTES = 1_000_000
@@ -176,7 +177,9 @@ class Workspace:
         if self.commit is None:
             return False
         evaluation = self.config.evaluation
-        return not worktree.is_clean(self.root, but_for=[*filter(None, [evaluation.predictions]), *evaluation.metrics_files])
+        samples = evaluation.latency.samples if evaluation.latency else None
+        predicted = [*filter(None, [evaluation.predictions, samples]), *evaluation.perturbed.values()]
+        return not worktree.is_clean(self.root, but_for=[*predicted, *evaluation.metrics_files, *seeds.written(self.root, evaluation)])
 
     def subject(self, data: list[DataRef]) -> Subject:
         return Subject(

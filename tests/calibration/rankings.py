@@ -158,6 +158,6 @@ def _scenario(scores: Scores, metric: str, n: int, words: str) -> Scenario:
         population=f"{changed}, ROC AUC {scores.area:g}, {words}",
         draw=lambda loss, runs, generator: (scores.draw(metric, n, loss, generator) for _ in range(runs)),
         interval=lambda sample, seed: interval(metric, sample, seed),
-        runs=300 if n == 5000 and metric == "pr_auc" else 400 if is_dear and n >= 1000 else 1000,
+        runs=200 if n == 5000 and metric == "pr_auc" else 400 if is_dear and n >= 1000 else 1000,
         is_quick=n == 200 and scores.disagreement == 0.02 and not is_dear,
     )

@@ -174,10 +174,10 @@ def measure_promise(promise: Promise, runs: int | None = None, attempt: int = 0)
 
 def as_data(found: Measured | Rate) -> dict[str, Any]:
     """For JSON: rates rounded to what the number of runs supports."""
-    return {key: _rounded(value) for key, value in asdict(found).items()} | {"holds": found.holds}
+    return {key: _rounded(value) for key, value in asdict(found).items()} | {"holds": bool(found.holds)}
 
 
 def _rounded(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _rounded(one) for key, one in value.items()}
-    return round(value, 5) if isinstance(value, float) else value
+    return round(float(value), 5) if isinstance(value, float) else value

@@ -30,11 +30,11 @@ def scenarios() -> list[Scenario]:
     return [
         *rankings.scenarios(),
         *confusion_tables.scenarios(),
-        *_at_most(400, clusters.scenarios(), pr_auc=60),
+        *_at_most(300, clusters.scenarios(), pr_auc=40),
         *_at_most(400, gaps.scenarios()),
         *_at_most(800, latencies.scenarios()),
         *_at_most(1000, means.scenarios()),
-        *_at_most(250, own_numbers.scenarios()),
+        *_at_most(150, own_numbers.scenarios()),
         *paired_proportions.scenarios(),
         *training_noise.scenarios(),
     ]

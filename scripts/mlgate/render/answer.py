@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 from mlgate.context import RunContext
-from mlgate.evidence import BEFORE_THE_GATE, STAGES, Evidence, GateFindings, Override, Record, ValidationFindings
+from mlgate.evidence import (
+    BEFORE_THE_GATE,
+    STAGES,
+    Comparison,
+    Evidence,
+    GateFindings,
+    Override,
+    Record,
+    RuleResult,
+    ValidationFindings,
+    Verdict,
+)
 from mlgate.render import escape, numbers
 from mlgate.render.document import Answer, Code, Line
 
@@ -14,6 +25,9 @@ Evidences = Mapping[str, Evidence[Any]]
 R = TypeVar("R", bound=Record)
 _REASON_SHOWN = 200
 """Characters of an override's reason in the line at the top; a note has all of it."""
+
+_WORST_FIRST: tuple[Verdict, ...] = ("worse", "cannot tell", "no worse", "better")
+_GOOD = ("better", "no worse")
 
 _SAID_NO = {
     "check": "a check failed",
@@ -78,13 +92,14 @@ def _decided(gate: GateFindings, evidence: Evidence[Any], context: RunContext) -
     baseline = _baseline_name(gate, context)
     failed = [rule for rule in gate.rules if not rule.is_passed]
     if not gate.is_open:
-        return Answer("bad", statement, _why_closed(gate, baseline, [rule.rule for rule in failed]))
+        return Answer("bad", statement, _why_closed(gate, baseline, failed, context))
     if gate.override is not None:
         return Answer("unsure", statement, overridden(gate.override), is_passed=evidence.status != "error")
     if evidence.status == "error":
         return Answer("unsure", statement, (*_why_open(gate, baseline), ", but the gate could not finish"))
     if gate.verdict == "cannot tell":
-        return Answer("unsure", statement, ("the holdout cannot tell it from ", *baseline), is_passed=True)
+        told = _beside(gate, baseline) if gate.also else ("the holdout cannot tell it from ", *baseline)
+        return Answer("unsure", statement, told, is_passed=True)
     # Without a baseline every margin says that it had nothing to look at: no flaw of this model.
     has_warning = any(rule.is_warning for rule in gate.rules) and not gate.is_first_model
     return Answer("unsure" if has_warning else "good", statement, _why_open(gate, baseline), is_passed=True)
@@ -93,6 +108,8 @@ def _decided(gate: GateFindings, evidence: Evidence[Any], context: RunContext) -
 def _why_open(gate: GateFindings, baseline: Line) -> Line:
     if gate.is_first_model:
         return ("first model, so there is nothing to compare it with",)
+    if gate.also and gate.verdict is not None:
+        return _beside(gate, baseline)
     match gate.verdict:
         case "better":
             return ("better than ", *baseline)
@@ -104,7 +121,8 @@ def _why_open(gate: GateFindings, baseline: Line) -> Line:
             }
             return ("no worse than ", *baseline, f" by more than {margins.pop()}") if len(margins) == 1 else ("no worse than ", *baseline)
         case _:
-            return ("every rule holds",) if gate.rules else ("no rules are set",)
+            because = "every rule holds" if gate.rules else "no rules are set"
+            return (because,) if gate.is_certified else (f"{because}, uncertified",)
 
 
 def overridden(override: Override) -> Line:
@@ -113,23 +131,58 @@ def overridden(override: Override) -> Line:
     return ("overridden by ", *who, f"“{escape.clean(override.reason, _REASON_SHOWN)}”")
 
 
-def _why_closed(gate: GateFindings, baseline: Line, failed: list[str]) -> Line:
+def shows_whole_reason(override: Override) -> bool:
+    """Whether the line at the top has all of an override's reason."""
+    return len(override.reason) <= _REASON_SHOWN and "\n" not in override.reason
+
+
+def _why_closed(gate: GateFindings, baseline: Line, failed: list[RuleResult], context: RunContext) -> Line:
     weakened = sum(change.is_weakening for change in gate.changes)
     if weakened:
         also = "it weakens " + numbers.count(weakened, "rule")
-        rest = _why_rules_closed(gate, baseline, failed) if failed else ()
+        rest = _why_rules_closed(gate, baseline, failed, context) if failed else ()
         return (*rest, ", and ", also) if rest else (also,)
-    return _why_rules_closed(gate, baseline, failed)
+    return _why_rules_closed(gate, baseline, failed, context)
 
 
-def _why_rules_closed(gate: GateFindings, baseline: Line, failed: list[str]) -> Line:
+def _why_rules_closed(gate: GateFindings, baseline: Line, failed: list[RuleResult], context: RunContext) -> Line:
     if gate.verdict == "worse":
-        return ("worse than ", *baseline)
-    if gate.verdict == "cannot tell" and not failed:
-        return ("the holdout cannot tell it from ", *baseline)
+        return _beside(gate, baseline) if gate.also else ("worse than ", *baseline)
+    # Reasons of margins begin with the metric, those of thresholds with the number.
+    if gate.verdict == "cannot tell" and all(rule.reason.startswith(rule.metric) for rule in failed):
+        told = _beside(gate, baseline) if gate.also else ("the holdout cannot tell it from ", *baseline)
+        return (*told, ", and a release has to know") if context.is_release and failed else told
     if len(failed) == 1:
-        return (f"it fails the rule “{failed[0]}”",)
+        return (f"it fails the rule “{failed[0].rule}”",)
     return (f"it fails {len(failed)} of {numbers.count(len(gate.rules), 'rule')}",) if failed else ("the gate is closed",)
+
+
+def _beside(gate: GateFindings, baseline: Line) -> Line:
+    """`no worse than main, but 2.1 pt worse than v1.4.0`: the verdict beside each baseline."""
+    own = min((row.verdict for row in gate.comparisons if row.margin is not None and row.verdict), key=_WORST_FIRST.index, default=None)
+    line = _verdict_on(own, gate.comparisons, baseline)
+    for one in gate.also:
+        is_contrast = (own in _GOOD) != (one.verdict in _GOOD)
+        said = _verdict_on(one.verdict, one.comparisons, (Code(one.name, limit=60),))
+        line = (*line, ", but " if is_contrast else " and ", *said) if line else said
+    return line
+
+
+def _verdict_on(verdict: Verdict | None, rows: Sequence[Comparison], name: Line) -> Line:
+    match verdict:
+        case "better" | "no worse":
+            return (f"{verdict} than ", *name)
+        case "worse":
+            worst = [row for row in rows if row.margin is not None and row.verdict == "worse" and row.difference is not None]
+            if len(worst) != 1:
+                return ("worse than ", *name)
+            row = worst[0]
+            scale = numbers.scale_of(row.metric, [row.candidate, row.baseline], row.low, row.high)
+            return (f"{scale.amount(row.difference or 0.0)} worse than ", *name)
+        case "cannot tell":
+            return ("not to be told from ", *name)
+        case None:
+            return ()
 
 
 def _stopped(evidence: Evidence[Any], evidences: Evidences, context: RunContext) -> Answer:
@@ -148,16 +201,20 @@ def _stopped(evidence: Evidence[Any], evidences: Evidences, context: RunContext)
 
 def _words(context: RunContext) -> tuple[str, str]:
     """What an open and a closed gate mean: after a push there is no merge left to allow."""
+    if context.is_release:
+        return "may be released", "must not be released"
     return ("passes the gate", "does not pass the gate") if context.event == "push" else ("may be merged", "must not be merged")
 
 
 def _not_yet(context: RunContext) -> str:
-    return "was not judged" if context.event == "push" else "cannot be merged yet"
+    return "was not judged" if context.event == "push" or context.is_release else "cannot be merged yet"
 
 
 def _baseline_name(gate: GateFindings, context: RunContext) -> Line:
     if gate.baseline is not None and gate.baseline.kind == "champion":
         return ("the champion",)
+    if gate.baseline is not None and gate.baseline.kind == "release":
+        return (f"the {gate.baseline.how}",)
     if gate.baseline is not None and gate.baseline.kind == "base" and context.base_ref:
         return (Code(context.base_ref.removeprefix("refs/heads/"), limit=60),)
     return ("the baseline",)

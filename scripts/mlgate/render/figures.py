@@ -31,22 +31,8 @@ def figure(shown: Figure, how: Literal["mermaid", "text", "branch", "none"], url
 
 def _mermaid(shown: Figure) -> str:
     match shown.data:
-        case Intervals(rows) if len({row.metric for row in rows}) == 1:
-            margin = rows[0].margin
-            border = None if margin is None else margin if rows[0].is_lower_better else -margin
-            values = [row.difference for row in rows]
-            bounds = [*values, 0.0, *([border] if border is not None else [])]
-            lines = [f"bar {_list(values)}"] + ([f"line {_list([border] * len(rows))}"] if border is not None else [])
-            title = f"{shown.title}, line: the margin" if border is not None else shown.title
-            return _chart(
-                title,
-                [row.label for row in rows],
-                rows[0].unit or rows[0].metric,
-                min(bounds),
-                max(bounds),
-                lines,
-                orientation=" horizontal",
-            )
+        case Intervals():
+            return _text(shown)  # mermaid draws no intervals, and a lone bar looks surer than it is
         case Bars(labels, values, _, unit):
             return _chart(shown.title, list(labels), unit, 0.0, max(values), [f"bar {_list(list(values))}"], orientation=" horizontal")
         case Histogram(edges, candidate, baseline):

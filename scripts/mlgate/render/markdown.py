@@ -34,7 +34,20 @@ SUMMARY_LIMIT = 1_000_000
 
 _FIGURES = "figures"
 # What a reviewer misses least goes first. The tables that carry the answer are only cut when all of these are gone.
-_DROP_ORDER = (_FIGURES, "plots", "lineage", "warnings", "time", "changes", "training", "checks", "reproduce", "contract", "slices")
+_DROP_ORDER = (
+    _FIGURES,
+    "plots",
+    "lineage",
+    "methods",
+    "warnings",
+    "time",
+    "changes",
+    "training",
+    "checks",
+    "reproduce",
+    "contract",
+    "slices",
+)
 _FEW_ROWS = 20
 _ALL_ROWS = 1 << 30
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from mlgate.config import FAIRNESS_RATES
+
 NBSP = "\u00a0"
 MINUS = "\u2212"
 NONE = "–"
@@ -13,6 +15,7 @@ PROPORTIONS = frozenset(
     {
         "accuracy",
         "balanced_accuracy",
+        *FAIRNESS_RATES,
         *(f"{name}_{how}" for name in ("precision", "recall", "f1") for how in ("macro", "micro", "weighted", "binary")),
     }
 )
@@ -49,6 +52,10 @@ class Scale:
         """A margin as the user wrote it, in the unit of the difference."""
         return f"{number * self.factor:.6g}{self.difference_unit}"
 
+    def loss(self, number: float) -> str:
+        """A loss that can be seen: `0.7 pt`, rounded up."""
+        return self.margin(rounded_up(number))
+
     def _signed(self, number: float) -> str:
         written = _number(number * self.factor, self.decimals)
         return written if written.startswith(MINUS) or not written.strip("0.,") else f"+{written}"
@@ -70,6 +77,14 @@ def scale_of(metric: str, values: list[float | None], low: float | None = None, 
     lowest = 1 if is_proportion else 0
     unit, difference_unit = (f"{NBSP}%", f"{NBSP}pt") if is_proportion else ("", "")
     return Scale(factor, max(lowest, min(decimals, 3 if is_proportion else 6)), unit, difference_unit)
+
+
+def rounded_up(number: float) -> float:
+    """To two significant digits, never less: a loss that is rounded down is not seen."""
+    if number <= 0:
+        return 0.0
+    unit = 10.0 ** (math.floor(math.log10(number)) - 1)
+    return float(f"{math.ceil(round(number / unit, 6)) * unit:.12g}")
 
 
 def duration(seconds: float) -> str:

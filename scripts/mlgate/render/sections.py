@@ -9,6 +9,7 @@ from mlgate.config import GENERATED_CONFIG
 from mlgate.context import RunContext
 from mlgate.evidence import (
     STAGES,
+    BaselineRef,
     BrokenRule,
     Change,
     CheckFindings,
@@ -231,6 +232,7 @@ def lineage(evidences: Evidences, context: RunContext) -> Section | None:
             *((Code(baseline.commit), ", ") if baseline.commit else ()),
             f"{baseline.how}; its evaluation from: {baseline.source}",
         )
+        rows += [(("Second baseline",), _second(one.baseline)) for one in gate.also]
     row("Configuration", Code(f"sha256:{subject.config_sha256}"))
     if gate is not None:
         row("Rules", "those of the baseline commit" if gate.rules_from == "baseline" else "those of this commit")
@@ -251,6 +253,10 @@ def lineage(evidences: Evidences, context: RunContext) -> Section | None:
         row("Run", Link(f"{context.repository}, run {context.run_id}, attempt {context.attempt}", context.judged_run_url))
     row("mlgate", f"{first.mlgate_version}, started {first.started_at:%Y-%m-%d %H:%M} UTC")
     return Section("lineage", "Lineage", (Table(("What", "Which"), "ll", tuple(rows), unit="row"),))
+
+
+def _second(baseline: BaselineRef) -> Line:
+    return (*((Code(baseline.commit), ", ") if baseline.commit else ()), f"{baseline.how}; its evaluation from: {baseline.source}")
 
 
 def reproduce(evidences: Evidences, context: RunContext, *, directory: str, config_path: str) -> Section | None:

@@ -11,9 +11,11 @@ from mlgate.config import ReportConfig
 from mlgate.context import RunContext
 from mlgate.evidence import STAGES, BaselineRef, Evidence, GateFindings, Override, TrainFindings
 from mlgate.render import answer as answers
-from mlgate.render import comparison, numbers, sections
+from mlgate.render import comparison, holdout_use, numbers, sections
 from mlgate.render.answer import Evidences, findings_of
 from mlgate.render.document import Answer, Code, Line, Link, ReportView, Section, Span
+
+_PLAN: Line = (Code("mlgate plan"), " says more.")
 
 
 def build(
@@ -70,8 +72,12 @@ def _sections(
     found = (
         sections.checks(evidences),
         sections.contract(evidences, has_examples=report.examples),
+        *(comparison.also_sections(gate) if gate else []),
         comparison.slices_section(gate) if gate else None,
+        comparison.remarks_section(gate) if gate else None,
+        comparison.methods_section(gate) if gate else None,
         sections.plots(evidences) if gate else None,
+        holdout_use.section(gate) if gate else None,
         sections.changes(evidences) if gate else None,
         sections.training(evidences),
         sections.time(evidences),
@@ -110,6 +116,7 @@ def _notes(evidences: Evidences, gate: GateFindings | None, refused: Mapping[str
             )
         if gate.baseline is not None and _is_partial(gate.baseline):
             notes.append((f"The holdout changed: only {numbers.share(gate.baseline.shared_share)} of its examples could be compared.",))
+        notes += [(f"{one.warning}. ", *_PLAN) for one in gate.planning if one.warning]
         if gate.baseline is not None and gate.baseline.rescoring is not None:
             notes += [(sentence,) for sentence in comparison.rescored(gate.baseline.rescoring)]
     train = findings_of(evidences, "train", TrainFindings)
@@ -123,14 +130,20 @@ def _notes(evidences: Evidences, gate: GateFindings | None, refused: Mapping[str
 
 def _override(override: Override) -> Line:
     link = Link("the comment", override.comment_url)
-    return ("Override of ", Code(override.head_sha[:12]), ", for this commit only (", link, "): “", override.reason, "”")
+    of: Line = ("Override of ", Code(override.head_sha[:12]), ", for this commit only (", link)
+    return (*of, ").") if answers.shows_whole_reason(override) else (*of, "): “", override.reason, "”")
 
 
 def _with_links(line: str, context: RunContext) -> Line:
-    """A line in which pages of the repository's own workflows, where they can be started, are links."""
+    """A line in which pages of the repository's own workflows, where they can be started, are links, and the command is one piece."""
     pages = re.escape(f"{context.server_url}/{context.repository}/actions/workflows/")
-    parts = re.split(rf"({pages}[\w.-]+)", line)
-    return tuple(Link(f"run {part.rpartition('/')[2]} from its page", part) if at % 2 else part for at, part in enumerate(parts) if part)
+    command = rf"gh workflow run [\w.-]+ --repo {re.escape(str(context.repository))}(?: -f [a-z-]+=\w+)*"
+    parts = re.split(rf"({pages}[\w.-]+|{command})", line)
+    return tuple(_startable(part) if at % 2 else part for at, part in enumerate(parts) if part)
+
+
+def _startable(part: str) -> Span:
+    return Code(part, limit=400) if part.startswith("gh ") else Link(f"run {part.rpartition('/')[2]} from its page", part)
 
 
 def _is_partial(baseline: BaselineRef) -> bool:

@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from mlgate.config import Config
+from mlgate.config import Config, kind_of_baseline
 from mlgate.errors import InfrastructureError, InputError, RefusedError
 from mlgate.evaluation import predictions, recognition
 from mlgate.evidence import Comparison, GateFindings, ScoredModel
@@ -20,7 +20,7 @@ from mlgate.stages.decision import candidate as candidates
 from mlgate.stages.decision import closed_before, holdout_ledger, judging, override, recording, rule_changes
 from mlgate.stages.decision.candidate import Candidate
 from mlgate.stages.decision.holdout_ledger import Ledger
-from mlgate.stages.revisions import lineage, moved_base
+from mlgate.stages.revisions import lineage, moved_base, release
 from mlgate.stats import quantiles
 from mlgate.store import Store, open_store
 from mlgate.workspace import StageResult, Workspace
@@ -59,9 +59,21 @@ def run(workspace: Workspace) -> StageResult:
     moved = moved_base.remark(workspace, base) if rules.gate.baselines[0] == "base" else None
     worn_out = holdout_ledger.worn_out(findings.holdout) if findings.holdout else None
     found_at = [one.remark for one in filter(None, [baseline, *(other for _, other in others)]) if one.remark]
-    remarks = [*found_at, *filter(None, [worn_out, moved]), *overridden.remarks]
+    remarks = [*found_at, *filter(None, [worn_out, moved]), *_pins_not_there(workspace, rules), *overridden.remarks]
     use = holdout_ledger.records_of(workspace, ledger, findings.comparisons) if ledger else {}
     return _recorded(workspace, candidate, overridden.findings, store, remarks, use)
+
+
+def _pins_not_there(workspace: Workspace, rules: Config) -> list[str]:
+    """Releases that this change pins and nobody has: once merged, every later run would end at them, the one that corrects it, too."""
+    told = []
+    for name in workspace.config.gate.baselines:
+        if name not in rules.gate.baselines and kind_of_baseline(name) == "release":
+            try:
+                release.commit_of(workspace.root, workspace.context, name)
+            except InputError as error:
+                told.append(f"merged like this, every later run would end with an error: {error}")
+    return told
 
 
 def _resolved(workspace: Workspace, rules: Config, candidate: Candidate) -> Config:

@@ -238,8 +238,8 @@ def compare_trained_means(
 
 def _trained(of_examples: Compared, runs: Runs, confidence: float) -> Compared:
     return Compared(
-        candidate=float(runs.candidate.mean()),
-        baseline=float(runs.baseline.mean()),
+        candidate=_finite(float(runs.candidate.mean())),
+        baseline=_finite(float(runs.baseline.mean())),
         interval=with_training_noise(of_examples.interval, runs, confidence),
         n=of_examples.n,
         groups=of_examples.groups,

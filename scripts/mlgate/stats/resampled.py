@@ -40,10 +40,10 @@ def resampled_interval(estimate: float, draws: Floats, left_out: Floats, confide
     """
     drawn = percentile_interval(estimate, draws, confidence, METHOD)
     blocks = left_out.size
-    if not np.isfinite(left_out).all() or not math.isfinite(drawn.low):
+    if blocks < 2 or not np.isfinite(left_out).all() or not math.isfinite(drawn.low):
         return Interval(estimate, -math.inf, math.inf, METHOD)
     influence = (blocks - 1) * (left_out.mean() - left_out)
-    distance = t_quantile(confidence, blocks - 1) * float(influence.std(ddof=1)) / math.sqrt(blocks) if blocks > 1 else math.inf
+    distance = t_quantile(confidence, blocks - 1) * float(influence.std(ddof=1)) / math.sqrt(blocks)
     plain = Interval(estimate, estimate - distance, estimate + distance, METHOD)
     jackknife = corrected_interval(estimate, influence, confidence) or plain
     return Interval(estimate, min(drawn.low, jackknife.low), max(drawn.high, jackknife.high), METHOD)

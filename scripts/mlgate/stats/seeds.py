@@ -52,7 +52,9 @@ class TrainingNoise:
     method: str
 
     def distance(self, confidence: float) -> float:
-        """From the estimate to its bound."""
+        """From the estimate to its bound; infinite where the numbers are too large to compute with."""
+        if not math.isfinite(self.standard_error):
+            return math.inf
         return t_quantile(confidence, self.degrees) * self.standard_error if self.standard_error > 0 else 0.0
 
 
@@ -85,7 +87,8 @@ def training_noise(runs: Runs) -> TrainingNoise:
     total = sum(parts)
     below = sum(part**2 / (size - 1) for part, size in zip(parts, sizes, strict=True))
     least = min(sizes) - 1
-    degrees = math.floor(total**2 / below) if below > 0 and least > 1 else least
+    is_computed = least > 1 and below > 0 and math.isfinite(total**2) and math.isfinite(below)
+    degrees = math.floor(total**2 / below) if is_computed else least
     return TrainingNoise(math.sqrt(total), max(degrees, least), WELCH)
 
 

@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 
 from mlgate.errors import InputError
+from mlgate.evaluation import own_metrics
 from mlgate.evaluation.own_metrics import OwnMetric, call, typed_labels
-from mlgate.evaluation.predictions import Predictions
+from mlgate.evaluation.predictions import Predictions, holdout_sha256
+from mlgate.evaluation.user_metric import drawn
 from unit.evaluation.holdouts import classified, regressed
 
 MODULE = """\
@@ -174,3 +176,58 @@ def g(y_true, y_pred):
     other = called(tmp_path, "g", found, source, groups=([3, 4],))
     assert other.value == pytest.approx(float(np.mean(found.target == found.prediction)))
     assert other.by_group == [float(np.mean((found.target == found.prediction)[3:5]))]
+
+
+def resampled(root: Path, name: str, found: Predictions) -> OwnMetric:
+    (root / "own.py").write_text(SINGLE)
+    return call([f"own.py:{name}"], found, positive=None, groups=[], root=root, resampled={name})[0]
+
+
+SINGLE = """\
+import time
+
+import numpy as np
+
+def spread(y_true, y_pred):
+    return float(np.std(y_true - y_pred))
+
+def slow(y_true, y_pred):
+    time.sleep(0.02)
+    return 1.0
+
+def needs_the_largest(y_true, y_pred):
+    if np.max(y_true) < 1000:
+        raise ValueError("no")
+    return 1.0
+
+def each(y_true, y_pred):
+    return np.abs(y_true - y_pred)
+"""
+
+
+def test_a_guarded_single_number_is_asked_for_on_resamples_and_without_each_block(tmp_path: Path) -> None:
+    found = regressed(2500)
+    metric = resampled(tmp_path, "spread", found)
+    assert metric.resampled is not None
+    assert (len(metric.resampled.draws), len(metric.resampled.left_out)) == (400, 1000)
+    errors, place = found.target - found.prediction, np.arange(2500)
+    assert metric.resampled.draws[7] == pytest.approx(errors[drawn(2500, f"{holdout_sha256(found)}:7")].std(), rel=1e-12)
+    assert metric.resampled.left_out[7] == pytest.approx(errors[place % 1000 != 7].std(), rel=1e-12)
+    assert resampled(tmp_path, "each", found).resampled is None, "a value an example needs no resamples"
+
+
+def test_resamples_are_the_same_on_every_machine() -> None:
+    """Two runs, perhaps years and versions apart, draw the same examples."""
+    assert drawn(1000, "a:0")[:6].tolist() == [317, 313, 934, 55, 479, 98]
+    assert np.bincount(drawn(1000, "a:1"), minlength=1000).std() == pytest.approx(1, abs=0.1)
+
+
+def test_why_a_single_number_has_no_interval_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert resampled(tmp_path, "spread", regressed(999)).not_resampled == "999 examples, it takes 1,000"
+    monkeypatch.setattr(own_metrics, "RESAMPLING_LIMIT_S", 2.0)
+    why = resampled(tmp_path, "slow", regressed(1000)).not_resampled or ""
+    assert why.startswith("1,400 calls of it would take")
+    assert why.endswith("s, at most 2 s are spent")
+    found = regressed(1000)
+    found.target[0] = 1e6
+    assert resampled(tmp_path, "needs_the_largest", found).not_resampled == "on parts of the holdout it raises ValueError"

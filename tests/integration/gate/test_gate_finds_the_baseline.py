@@ -214,7 +214,8 @@ def test_a_file_is_the_baseline_as_the_base_commit_has_it(tmp_path: Path) -> Non
 def test_a_baseline_that_is_no_file_is_a_mistake(tmp_path: Path) -> None:
     root = project(tmp_path / "repository", CONFIG.replace("gate:\n", "gate:\n  baseline: champoin\n"))
     evidence = run_on_a_branch(root, 900)
-    assert (evidence.exit_code, "no file 'champoin', and neither `base` nor `champion`" in evidence.summary) == (2, True)
+    assert (evidence.exit_code, "no tag and no commit 'champoin'" in evidence.summary) == (2, True)
+    assert "; did you mean 'champion'?" in evidence.summary
 
 
 def test_what_the_training_job_claims_of_another_commit_does_not_count(tmp_path: Path) -> None:

@@ -253,9 +253,12 @@ def only_a_refusal(text: bytes) -> None:
     try:
         found = config.parse(text, "mlgate.yaml")
     except InputError as error:
-        io.TextIOWrapper(io.BytesIO(), encoding="utf-8").write(str(error))  # printable, also where a key is half a surrogate pair
+        said = str(error)
+        io.TextIOWrapper(io.BytesIO(), encoding="utf-8").write(said)  # printable, also where a key is half a surrogate pair
+        assert all(line.startswith("mlgate.yaml: ") for line in said.split("\n")), "one line a mistake"
     else:
-        assert isinstance(found, Config)
+        written = yaml.safe_dump(found.model_dump(mode="json", by_alias=True, exclude_unset=True), allow_unicode=True)
+        assert config.parse(written.encode(), "mlgate.yaml") == found
 
 
 @given(st.binary(max_size=200) | st.text(max_size=200).map(lambda text: text.encode(errors="surrogatepass")))

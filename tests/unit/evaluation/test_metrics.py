@@ -163,10 +163,20 @@ def test_slices_are_computed_apart_and_say_where_a_metric_is_not_defined() -> No
 
 @pytest.mark.parametrize("n", [1, 2, 3, 5, 30])
 def test_no_size_of_a_slice_makes_scikit_learn_warn(n: int) -> None:
-    for k in (2, 10):
-        values(PLAIN, classified(n, k))
-    values(("precision_binary", "recall_binary", "f1_binary"), classified(n, 2))
-    values(REGRESSION_METRICS, regressed(n))
+    """Each is a number, or said to be not defined where the slice lacks what it needs."""
+    binary = ("precision_binary", "recall_binary", "f1_binary")
+    for names, found in (
+        (PLAIN, classified(n, 2)),
+        (PLAIN, classified(n, 10)),
+        (binary, classified(n, 2)),
+        (REGRESSION_METRICS, regressed(n)),
+    ):
+        computed = values(names, found)
+        assert list(computed) == list(names)
+        assert all(value is None or math.isfinite(value) for value in computed.values())
+        undefined = {name for name, value in computed.items() if value is None}
+        assert not undefined & {"accuracy", "log_loss", "brier", "mae", "rmse"}
+        assert n < 30 or undefined <= {"roc_auc", "pr_auc"}
 
 
 def test_importing_the_metrics_imports_neither_scikit_learn_nor_pandas() -> None:

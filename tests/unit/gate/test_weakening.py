@@ -55,6 +55,7 @@ WEAKER = {
     "a rule that is gone": ("    - {metric: log_loss, max: 0.5}\n", "", "gate.rules log_loss max"),
     "less confidence": ("confidence: 0.95", "confidence: 0.9", "gate.confidence"),
     "a warning instead": ("cannot_tell: block", "cannot_tell: warn", "gate.cannot_tell"),
+    "a rule that lets doubt pass": ("margin: 0.01", "margin: 0.01, cannot_tell: warn", "gate.rules accuracy cannot_tell"),
     "no rebuilding": ("rebuild_baseline: true", "rebuild_baseline: false", "gate.rebuild_baseline"),
     "another baseline": ("baseline: base", "baseline: champion", "gate.baseline"),
     "more who may override": ("permission: maintain", "permission: write", "gate.override.permission"),

@@ -16,9 +16,11 @@ from mlgate.context import RunContext
 from mlgate.evidence import Change, EvaluateFindings, GateFindings, ValidationFindings
 from mlgate.render import escape, markdown, view
 from mlgate.render.document import ReportView
+from mlgate.stages import report
 from report_cases import (
     CASES,
     HOSTILE,
+    OUTDATED,
     PULL_REQUEST,
     before_gate,
     better,
@@ -62,6 +64,8 @@ def first_line(evidences: Any, context: RunContext = PULL_REQUEST) -> str:
         ("failed_check", "### ❌ digits: must not be merged — a check failed"),
         ("failed_training", "### ❌ digits: must not be merged — training failed"),
         ("infrastructure", "### ⚠️ digits: cannot be merged yet — something outside the repository failed while pulling the data"),
+        ("uncertified", "### ⚠️ digits: may be merged — every rule holds, uncertified"),
+        ("without_secrets", "### ⚠️ digits: cannot be merged yet — something outside the repository failed while pulling the data"),
     ],
 )
 def test_the_first_line_says_whether_it_may_be_merged_and_why(case: str, line: str) -> None:
@@ -350,14 +354,42 @@ def test_tables_of_a_hostile_repository_keep_their_shape() -> None:
     assert sum(len(rows) for rows in widths) == len(lines) - len(widths)  # less the rule below each heading
 
 
+# --- runs that cannot have the last word -----------------------------------------------------------------------------
+
+
+def test_an_outdated_run_never_reads_like_a_verdict() -> None:
+    text = markdown.comment(report.with_remark(shown(better()), OUTDATED))
+    assert text.startswith("### ⚠️ digits: outdated — it said: may be merged — better than `main`\n")
+    assert "> **Note:** Outdated: the pull request is at" in text
+
+
+def test_a_hostile_reason_why_a_run_is_outdated_is_text() -> None:
+    text = markdown.comment(report.with_remark(shown(hostile()), HOSTILE))
+    assert [html for html in re.findall(r"<[^>]+>", re.sub(r"`+[^`]+`+|\]\(<[^>]+>\)", "", text)) if not OUR_HTML.fullmatch(html)] == []
+    assert "\u202e" not in text
+
+
+def test_what_a_maintainer_has_to_type_is_one_piece_of_code() -> None:
+    command = f"gh workflow run mlgate-train.yml --repo acme/digits -f pull-request=7 -f ref={PULL_REQUEST.head_sha}"
+    assert f"a maintainer must dispatch: `{command}`, or [run mlgate-train.yml from its page](<" in comment(CASES["without_secrets"]())
+
+
+def test_a_command_for_another_repository_is_no_advice_of_ours() -> None:
+    """Nor is what a stranger's evidence says first."""
+    evidences = CASES["without_secrets"]()
+    command = f"gh workflow run deploy.yml --repo evil/digits -f ref={PULL_REQUEST.head_sha}"
+    evidences["gate"] = evidences["gate"].model_copy(update={"summary": f"gate closed\n{command}"})
+    assert f"`{command}`" not in comment(evidences)
+
+
 # --- golden files ----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("case", ["worse", "broken_contract", "regression"])
+@pytest.mark.parametrize("case", ["worse", "broken_contract", "regression", "overridden", "uncertified", "without_secrets", "outdated"])
 def test_the_whole_comment_is_as_it_was_reviewed(case: str) -> None:
     """MLGATE_UPDATE_GOLDEN=1 writes the files anew; the difference is then for a person to read."""
     path = GOLDEN / f"{case}.md"
-    text = comment(CASES[case]())
+    text = markdown.comment(report.with_remark(shown(better()), OUTDATED)) if case == "outdated" else comment(CASES[case]())
     if os.environ.get("MLGATE_UPDATE_GOLDEN"):
         path.parent.mkdir(exist_ok=True)
         path.write_text(text)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from mlgate import evidence as records
 from mlgate import git
+from mlgate.errors import InputError
 from mlgate.evaluation import predictions
 from mlgate.evaluation.predictions import Predictions
 from mlgate.evidence import EvaluateFindings, FurtherSet, ScoredModel
@@ -21,6 +22,8 @@ from mlgate.workspace import Workspace
 MAX_ANCESTORS = 500
 """First parents of the baseline commit that are looked through for one whose run left an evaluation."""
 _MAX_TRIED = 10
+MAX_SETS = 100
+"""Perturbed sets, and seeds, of one model; evidence that names more would have the same file read without end."""
 
 
 @dataclass(frozen=True)
@@ -105,6 +108,9 @@ def further_in(model: ScoredModel, state: Path) -> Further:
     task = model.task
     if task is None:
         return Further()
+    for what, count in (("perturbed sets", len(model.perturbed)), ("seeds", len(model.seeds))):
+        if count > MAX_SETS:
+            raise InputError(f"evaluate.json: {count:,} {what}; expected at most {MAX_SETS} for one model")
     return further_of(model, lambda one: predictions.read(records.checked_file(one.predictions, state), task, one.classes))
 
 

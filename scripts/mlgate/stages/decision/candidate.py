@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mlgate import evidence as records
@@ -48,7 +48,13 @@ def read(workspace: Workspace) -> Candidate:
     further = further_in(model, workspace.state)
     if (seed := training_noise.refused(model.seeds, further.seeds, found)) is not None:
         raise InputError(f"evaluate.json: predictions of seed '{seed}' are not of the holdout's examples; run 'mlgate evaluate' again")
-    return Candidate(findings, found, path, _perturbed(model, further.perturbed, found), times, further.seeds)
+    seeds = {name: _grouped_alike(one, found) for name, one in further.seeds.items()}
+    return Candidate(findings, found, path, _perturbed(model, further.perturbed, found), times, seeds)
+
+
+def _grouped_alike(predicted: Predictions, holdout: Predictions) -> Predictions:
+    """With the groups that the holdout has, which are held against the baseline's: a copy with others would set its own intervals."""
+    return replace(predicted, groups=predictions.pair(predicted, holdout).baseline.groups)
 
 
 def _perturbed(model: ScoredModel, sets: Mapping[str, Predictions], found: Predictions) -> dict[str, PerturbedModel]:
@@ -57,4 +63,4 @@ def _perturbed(model: ScoredModel, sets: Mapping[str, Predictions], found: Predi
         if predictions.pair(predicted, found).shared_share < 1:
             raise InputError(f"evaluate.json: predictions on '{name}' are not of the holdout's examples; run 'mlgate evaluate' again")
     metrics = {one.name: {metric.name: metric for metric in one.metrics} for one in model.perturbed}
-    return {name: PerturbedModel(predicted, metrics[name]) for name, predicted in sets.items()}
+    return {name: PerturbedModel(_grouped_alike(predicted, found), metrics[name]) for name, predicted in sets.items()}

@@ -122,6 +122,8 @@ def _measure(examined: Examination, rule: RuleConfig, found: Gaps) -> None:
     except UndefinedMetricError as reason:
         found.missing[title] = str(reason)
         return
+    if gap is not None and gap.candidate.low > own.candidate.low:  # its own column says more of the examples that are on record
+        own, own_names = gap, names
     found.own[title] = own.candidate
     found.unprotected[title] = [own_names[place] for place in own.undefined]
     if own.undefined:

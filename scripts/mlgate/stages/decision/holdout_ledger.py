@@ -192,7 +192,7 @@ def worn_out(used: HoldoutUse) -> str | None:
     if used.uses is None or used.chance is None or used.uses <= used.budget:
         return None
     cure = "collect a new holdout" if used.reuse != "report" else "collect a new holdout, or see gate.holdout.reuse"
-    promise = "" if used.reuse == "report" else f", and the promise of `{used.reuse}` was for these"
+    promise = "" if used.reuse == "report" else f", and the promise of {used.reuse} was for these"
     return (
         f"this holdout is worn out: {used.uses:,} candidates were tested on it, gate.holdout.budget is {used.budget:,}{promise}. Had all "
         f"been worse by just the margin, the chance that one got through is {_percent(used.chance)}; {cure}"

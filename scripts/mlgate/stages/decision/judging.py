@@ -140,10 +140,10 @@ def _of_training(examined: Examination, rows: Sequence[Comparison]) -> list[str]
     told = list(examined.training.remarks)
     if examined.rules.evaluation.group is not None and examined.candidate is not None and examined.candidate.groups is None:
         told.append("The predictions have no groups (evaluation.group): every row counts as an independent example")
-    good = {row.title for row in rows if row.seeds and row.verdict in ("better", "no worse")}
-    if examined.training.has_predictions and good:
+    passing = {row.title for row in rows if row.seeds and row.verdict in ("better", "no worse", "cannot tell")}
+    if examined.training.has_predictions and passing:
         alone = comparison.guarded(replace(examined, training=training_noise.Training()), lambda _: None)
-        worse = [row for row in alone if row.title in good and row.verdict == "worse"]
+        worse = [row for row in alone if row.title in passing and row.verdict == "worse"]
         told += [f"This artefact by itself: {ruling.sentence(row, examined.confidence)}" for row in worse]
     return told
 
@@ -152,7 +152,7 @@ def _seed_words(rows: Sequence[Comparison]) -> str:
     """What is certified, where runs of several seeds stand behind what is guarded."""
     if not any(row.seeds and row.margin is not None for row in rows):
         return ""
-    return " (over several seeds: the training code, not this artefact)"
+    return "; margins are over several seeds: the training code, not this artefact"
 
 
 def _sources(rows: Sequence[Comparison]) -> dict[str, str]:

@@ -68,6 +68,10 @@ def refuse_regrouped(workspace: Workspace, rules: Config, pairing: Pairing | Non
     if column is None or pairing is None or workspace.config.evaluation.group != column:  # another column is a weakening, told as such
         return
     mine, theirs = pairing.candidate.groups, pairing.baseline.groups
+    if mine is None and theirs is not None:
+        raise InputError(
+            f"evaluation.group: the predictions have no groups by '{column}', and the baseline's have; run 'mlgate evaluate' again"
+        )
     if mine is None or theirs is None:
         return
     if moved := predictions.regrouped(mine, theirs):

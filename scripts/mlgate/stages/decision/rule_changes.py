@@ -5,11 +5,12 @@ from __future__ import annotations
 from mlgate.config import Config
 from mlgate.evaluation.predictions import Predictions
 from mlgate.evidence import Change, GateFindings, ValidationFindings
+from mlgate.render import numbers
 from mlgate.stages.baseline import lookup
 from mlgate.stages.baseline.lookup import Baseline
 from mlgate.stages.decision import recording, weakening_verdict
 from mlgate.stages.decision.candidate import Candidate
-from mlgate.stages.revisions import changes, lineage
+from mlgate.stages.revisions import changes, lineage, weakening
 from mlgate.stages.revisions.lineage import BaselineCommit
 from mlgate.store import Store
 from mlgate.workspace import Workspace
@@ -35,6 +36,7 @@ def with_rule_changes(
     found = [
         *(change for change in judged if change.kind == "rule"),
         *_holdout_change(workspace, base, baseline, candidate.predictions, store),
+        *_seed_changes(workspace, rules, baseline, candidate),
     ]
     data = validated.findings if validated and isinstance(validated.findings, ValidationFindings) else None
     found += weakening_verdict.of_data(data, found)
@@ -47,6 +49,27 @@ def with_rule_changes(
     why = weakening_verdict.sentence(weakenings) + (hint if workspace.context.is_github else "")
     headline = why if findings.is_open else f"{findings.headline}; {why}"
     return findings.model_copy(update={**told, "is_open": False, "headline": headline})
+
+
+def _seed_changes(workspace: Workspace, rules: Config, baseline: Baseline | None, candidate: Candidate) -> list[Change]:
+    """Fewer seeds than the baseline has: wider intervals, which make "cannot tell" of "worse". A setting that is gone is told by itself."""
+    if baseline is None or not weakening.is_doubt_passing(rules.gate):
+        return []
+    before, after = rules.evaluation, workspace.config.evaluation
+    counted = [
+        ("evaluation.seeds", before.seeds and after.seeds, len(baseline.further.seeds), len(candidate.seeds)),
+        (
+            "evaluation.seed_metrics",
+            before.seed_metrics and after.seed_metrics,
+            len(baseline.seed_metrics),
+            len(candidate.findings.candidate.seed_metrics),
+        ),
+    ]
+    return [
+        Change(kind="rule", name=name, old=numbers.count(was, "seed"), new=numbers.count(now, "seed"), is_weakening=True)
+        for name, is_asked, was, now in counted
+        if is_asked and now < was
+    ]
 
 
 def _is_release_of_default(workspace: Workspace) -> bool:

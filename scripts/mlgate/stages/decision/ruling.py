@@ -281,7 +281,8 @@ def _headline(
     has_baseline: bool,
 ) -> str:
     by_title = {row.title: row for row in rows}
-    failed = [_why(result, by_title.get(result.metric), rules) for result in results if not result.is_passed]
+    failing = sorted((one for one in results if not one.is_passed), key=lambda one: _is_doubt(one, by_title.get(one.metric)))
+    failed = [_why(result, by_title.get(result.metric), rules) for result in failing]
     if failed:
         more = f"; and {len(failed) - _MOST_REASONS} more" if len(failed) > _MOST_REASONS else ""
         return "; ".join(failed[:_MOST_REASONS]) + more
@@ -298,6 +299,11 @@ def _headline(
         told += [result.reason for result in results if result.metric not in by_title]
         return "; ".join(told[:_MOST_REASONS])
     return "; ".join(_why(result, by_title.get(result.metric), rules) for result in results[:_MOST_REASONS])
+
+
+def _is_doubt(result: RuleResult, row: Comparison | None) -> bool:
+    """Whether a rule fails because nothing could be told: said after what is known to be broken, which must not hide in `and 1 more`."""
+    return row is not None and row.verdict in ("cannot tell", None) and result.reason.startswith(f"{result.metric} ")
 
 
 def _why(result: RuleResult, row: Comparison | None, rules: Config) -> str:

@@ -25,6 +25,8 @@ from mlgate.stats.multiplicity import interval_at, is_drawn, step_down
 from mlgate.stats.verdict import towards_better
 
 _NAMED = 5
+_MOST_UNGUARDED = 1_000
+"""Slices that are compared though no rule is about them."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,8 @@ def compared(examined: Examination, say: Callable[[str], None]) -> SliceTable:
         return SliceTable()
     margins = _guarded_margins(examined.rules)
     columns, remarks = columns_of(pairing, {column for column, _ in margins})
+    columns, left_out = _few_enough(columns, {column for column, _ in margins})
+    remarks = [*remarks, *left_out]
     shown = _shown_metrics(examined, pair)
     claims: list[_Claim] = []
     undefined: list[Undefined] = []
@@ -174,6 +178,24 @@ def columns_of(pairing: Pairing, guarded: set[str]) -> tuple[dict[str, NDArray[n
             of_all = f"{moved:,} of {len(mine[name]):,} examples"
             remarks.append(f"{of_all} have another '{name}' than in the baseline's predictions, whose slices are compared")
     return columns, remarks
+
+
+def _few_enough(columns: dict[str, NDArray[np.str_]], guarded: set[str]) -> tuple[dict[str, NDArray[np.str_]], list[str]]:
+    """The columns that no rule guards only as far as they are few slices together: whoever lists more of them keeps the gate busy."""
+    kept, slices, left_out = {}, 0, []
+    for name, texts in columns.items():
+        if name in guarded:
+            kept[name] = texts
+            continue
+        count = int(np.unique(texts).size)
+        if slices + count <= _MOST_UNGUARDED:
+            kept[name] = texts
+            slices += count
+        else:
+            left_out.append(name)
+    if not left_out:
+        return kept, []
+    return kept, [f"More than {_MOST_UNGUARDED:,} slices that no rule guards; not compared: {_listed(left_out)}"]
 
 
 def _shown_metrics(examined: Examination, pair: Pair) -> list[str]:

@@ -128,7 +128,7 @@ def covering_values(
 
 
 def of_numbers(training: Training, metric: str) -> Runs | None:
-    """A number of metric files over the seeds of both sides; None where one of them does not have it in enough runs."""
+    """A number of metric files over the seeds of both sides; None where one of them does not have it in enough runs, or too large."""
     found = [
         {run.name: run.numbers[metric] for run in runs if metric in run.numbers}
         for runs in (training.candidate_numbers, training.baseline_numbers)
@@ -136,6 +136,8 @@ def of_numbers(training: Training, metric: str) -> Runs | None:
     if min(map(len, found)) < FEWEST_ALONE:
         return None
     one, other = (np.array([values[name] for name in sorted(values)]) for values in found)
+    if not np.isfinite([one.sum(), other.sum(), one.mean() - other.mean()]).all():
+        return None  # numbers too large to compute with
     return Runs(one, other, found[0].keys() == found[1].keys())
 
 

@@ -27,10 +27,10 @@ def commit_of(root: Path, context: RunContext, name: str) -> str:
     if found is None:
         tags = (git.try_text(root, "tag", "--list", "--sort=-creatordate") or "").splitlines()[:_MOST_TAGS]
         near = did_you_mean(name, ["base", "champion", *tags])
-        hint = near if near.startswith("; did you mean") else "; push the tag, and check out with `fetch-depth: 0`, which brings tags"
+        hint = near if near.startswith("; did you mean") else "; push the tag, and check out with 'fetch-depth: 0', which brings tags"
         raise InputError(
-            f"gate.baseline: no tag and no commit '{name}', no file of predictions (.csv, .parquet, .jsonl), and neither `base` nor "
-            f"`champion`{hint}"
+            f"gate.baseline: no tag and no commit '{name}', no file of predictions (.csv, .parquet, .jsonl), and neither 'base' nor "
+            f"'champion'{hint}"
         )
     return found
 

@@ -129,8 +129,12 @@ def _gate(old: Config, new: Config) -> list[str]:
 def _is_other_confidence(after: GateConfig, was: float, now: float) -> bool:
     """Whether tests at another confidence let something pass: less sure ones do, and surer ones where doubt only warns, since wider bounds
     make "cannot tell" of "worse"."""
-    is_doubt_passing = any(rule.margin is not None and (rule.cannot_tell or after.cannot_tell) == "warn" for rule in after.rules)
-    return now < was or (now > was and is_doubt_passing)
+    return now < was or (now > was and is_doubt_passing(after))
+
+
+def is_doubt_passing(gate: GateConfig) -> bool:
+    """Whether wider intervals let something pass: "cannot tell" in place of "worse"."""
+    return any(rule.margin is not None and (rule.cannot_tell or gate.cannot_tell) == "warn" for rule in gate.rules)
 
 
 def _holdout(before: GateConfig, after: GateConfig) -> list[str]:
@@ -162,8 +166,11 @@ def _evaluation(old: Config, new: Config) -> list[str]:
         found.append("evaluation.columns.id")  # which examples are gone cannot be told any more
     if set(before.slices) - set(after.slices):
         found.append("evaluation.slices")
-    if before.group not in (None, after.group):
-        found.append("evaluation.group")  # rows that count as more examples than they are make every interval narrower
+    is_wider = is_doubt_passing(new.gate)
+    if before.group != after.group and (before.group is not None or is_wider):
+        found.append("evaluation.group")  # rows that count as more examples than they are make every interval narrower, groups wider
+    if before.seeds is None and after.seeds is not None and is_wider:
+        found.append("evaluation.seeds")  # the noise of training comes on top, and two runs that differ say nothing at all
     found += [f"evaluation.{key}" for key in ("seeds", "seed_metrics") if getattr(before, key) is not None and getattr(after, key) is None]
     found += [f"evaluation.perturbed.{name}" for name in before.perturbed if name not in after.perturbed]
     found += _latency(old, after.latency)

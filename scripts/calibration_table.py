@@ -1,0 +1,175 @@
+"""The tables of docs/calibration.md, from what `make calibrate` measured (docs/reference/calibration.json)."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).resolve().parents[1] / "docs/reference/calibration.json"
+RULES_OF_THUMB = "rules of thumb"
+SIZES = (200, 500, 1000, 5000)
+USUAL_MARGINS = (0.01, 0.015, 0.02, 0.03, 0.05)
+
+Row = dict[str, Any]
+
+
+def tables() -> dict[str, Callable[[], str]]:
+    """By the name that a page calls them."""
+    return {
+        "calibration summary": summary,
+        "calibration intervals": intervals,
+        "calibration above": above,
+        "calibration doubt": doubt,
+        "calibration methods": methods,
+        "calibration exact": exact,
+        "calibration promises": promises,
+        "calibration rules of thumb": rules_of_thumb,
+    }
+
+
+def summary() -> str:
+    """One paragraph."""
+    rows, others = _load()["intervals"], [row for row in _load()["promises"] if row["bound"] < 1]
+    runs = sum(2 * row["runs"] for row in rows) + sum(row["runs"] for row in others)
+    again = [row for row in (*rows, *others) if "at_first" in row]
+    kept = sum(row["holds"] for row in (*rows, *others))
+    passes = [row["false_pass"] for row in rows]
+    return (
+        f"{len(rows)} populations and {len(others)} other promises, {runs / 1e6:.1f} million comparisons. {kept} of "
+        f"{len(rows) + len(others)} are kept up to three Monte-Carlo standard errors; {len(again)} were above that at first and were run "
+        f"again, with ten times the runs and other samples. At worst {_percent(max(passes))} of the bad models passed,"
+        f" {_mean(passes)} on average over all populations.\n"
+    )
+
+
+def intervals() -> str:
+    """A row a metric: its worst population."""
+    lines = [
+        "| | metric | populations | a model worse by exactly the margin passes | a bound misses | an unchanged model is called worse |",
+        "|---|---|---|---|---|---|",
+    ]
+    for (family, metric), rows in _grouped(_load()["intervals"], "family", "metric"):
+        passes = [row["false_pass"] for row in rows]
+        bounds = [max(row["high_missed"], row["unchanged_low_missed"], row["unchanged_high_missed"], row["false_pass"]) for row in rows]
+        lines.append(
+            f"| {family} | {_name(metric)} | {len(rows)} | {_percent(max(passes))} ({_mean(passes)}) | {_percent(max(bounds))} "
+            f"| {_percent(max(row['false_block'] for row in rows))} |"
+        )
+    return "\n".join([*lines, ""])
+
+
+def above() -> str:
+    """Every population and promise that stayed above its bound."""
+    data = _load()
+    found = [
+        f"| {row['family']}: {_name(row['metric'])}, n = {row['n']:,}, margin {row['margin']:g}, {row['population']} "
+        f"| {_percent(max(row['false_pass'], row['high_missed'], row['unchanged_low_missed'], row['unchanged_high_missed']))} "
+        f"| {row['runs']:,} |"
+        for row in data["intervals"]
+        if not row["holds"]
+    ]
+    found += [f"| {_words(row['name'])} | {_percent(row['rate'])} | {row['runs']:,} |" for row in data["promises"] if not row["holds"]]
+    return "\n".join(["| population | worst rate | runs |", "|---|---|---|", *found, ""]) if found else "None.\n"
+
+
+def doubt() -> str:
+    """How often an unchanged model is not shown to be no worse, by size."""
+    lines = [f"| | metric | margin | {' | '.join(f'n = {n:,}' for n in SIZES)} |", f"|---|---|---|{'---|' * len(SIZES)}"]
+    rows = [row for row in _load()["intervals"] if row["n"] in SIZES]
+    for (family, metric), of_metric in _grouped(rows, "family", "metric"):
+        for (margin,), of_margin in _grouped(of_metric, "margin"):
+            cells = [[row["cannot_tell"] for row in of_margin if row["n"] == n] for n in SIZES]
+            if any(cells) and margin in USUAL_MARGINS:
+                lines.append(f"| {family} | {_name(metric)} | {margin:g} | {' | '.join(_range(cell) for cell in cells)} |")
+    return "\n".join([*lines, ""])
+
+
+def methods() -> str:
+    """Which method gave the interval, by metric and size."""
+    lines = [f"| | metric | method | {' | '.join(f'n = {n:,}' for n in SIZES)} |", f"|---|---|---|{'---|' * len(SIZES)}"]
+    rows = [row for row in _load()["intervals"] if row["n"] in SIZES]
+    for (family, metric), of_metric in _grouped(rows, "family", "metric"):
+        names = dict.fromkeys(name for row in of_metric for name in row["methods"])
+        for name in names:
+            cells = [_mean([row["methods"].get(name, 0.0) for row in of_metric if row["n"] == n]) for n in SIZES]
+            lines.append(f"| {family} | {_name(metric)} | {name} | {' | '.join(cells)} |")
+        silent = [_mean([row["says_nothing"] for row in of_metric if row["n"] == n]) for n in SIZES]
+        if any(row["says_nothing"] for row in of_metric):
+            lines.append(f"| {family} | {_name(metric)} | of these, no interval at all | {' | '.join(silent)} |")
+    return "\n".join([*lines, ""])
+
+
+def exact() -> str:
+    """Tango's bound, summed over all outcomes."""
+    lines = [
+        "| n | as published (where the model is really worse) | as the gate has it (where the model is really worse) |",
+        "|---|---|---|",
+    ]
+    lines += [
+        f"| {row['n']:,} | {_percent(row['published'])} ({_percent(row['published_of_losses'])}) "
+        f"| {_percent(row['corrected'])} ({_percent(row['corrected_of_losses'])}) |"
+        for row in _load()["exact"]
+    ]
+    return "\n".join([*lines, ""])
+
+
+def promises() -> str:
+    """Promises that are no interval's."""
+    lines = ["| | promised: at most | measured | runs |", "|---|---|---|---|"]
+    lines += [
+        f"| {_words(row['name'])} | {_promised(row)} | {_percent(row['rate'])} | {row['runs']:,} |"
+        for row in _load()["promises"]
+        if row["family"] != RULES_OF_THUMB
+    ]
+    return "\n".join([*lines, ""])
+
+
+def rules_of_thumb() -> str:
+    lines = ["| rule | what it does | in | promised: at most |", "|---|---|---|---|"]
+    for row in _load()["promises"]:
+        if row["family"] == RULES_OF_THUMB:
+            rule, _, what = row["name"].partition(" | ")
+            lines.append(f"| {rule} | {what} | {_percent(row['rate'])} | {_promised(row)} |")
+    return "\n".join([*lines, ""])
+
+
+def _load() -> dict[str, list[Row]]:
+    loaded: dict[str, list[Row]] = json.loads(RESULTS.read_text())
+    return loaded
+
+
+def _grouped(rows: Iterable[Row], *keys: str) -> list[tuple[tuple[Any, ...], list[Row]]]:
+    groups: dict[tuple[Any, ...], list[Row]] = defaultdict(list)
+    for row in rows:
+        groups[tuple(row[key] for key in keys)].append(row)
+    return sorted(groups.items(), key=lambda group: group[0])
+
+
+def _promised(row: Row) -> str:
+    return "nothing" if row["bound"] >= 1 else _percent(row["bound"])
+
+
+def _percent(share: float) -> str:
+    return "0" if share == 0 else f"{share * 100:.1f} %"
+
+
+def _mean(shares: list[float]) -> str:
+    return _percent(sum(shares) / len(shares)) if shares else ""
+
+
+def _range(shares: list[float]) -> str:
+    if not shares:
+        return ""
+    low, high = round(min(shares) * 100), round(max(shares) * 100)
+    return f"{low} %" if low == high else f"{low} to {high} %"
+
+
+def _name(metric: str) -> str:
+    return f"`{metric}`" if metric.replace("_", "").isalnum() else _words(metric)
+
+
+def _words(text: str) -> str:
+    return text.replace(" | ", ", ").replace("|", "\\|")
