@@ -133,6 +133,7 @@ def rules_of_thumb() -> str:
         if row["family"] == RULES_OF_THUMB:
             rule, _, what = row["name"].partition(" | ")
             lines.append(f"| {rule} | {what} | {_percent(row['rate'])} | {_promised(row)} |")
+    lines += [f"| {row['rule']} | {row['what']} | {row['points']:g} points | |" for row in _load()["in a row"]]
     return "\n".join([*lines, ""])
 
 

@@ -16,7 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from calibration import exact, suite
+from calibration import exact, naive_rules, suite
 from calibration.scenario import Promise, Scenario, as_data, measure, measure_promise
 
 RESULTS = Path(__file__).resolve().parents[2] / "docs/reference/calibration.json"
@@ -39,6 +39,7 @@ def main() -> int:
         "alpha": 0.05,
         "intervals": [data for index, data in found if isinstance(_items()[index], Scenario)],
         "promises": [data for index, data in found if isinstance(_items()[index], Promise)],
+        "in a row": [] if arguments.family else naive_rules.in_a_row(),
         "exact": [] if arguments.family else exact.worst_cases(),
     }
     print(f"{(time.monotonic() - started) / 60:.1f} minutes with {arguments.processes} processes")

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration import slices
+from calibration import holdout_reuse, slices
 from calibration.scenario import ALPHA, CONFIDENCE, Promise
 from mlgate.evidence import Verdict
 from mlgate.stats.intervals import tango_interval
@@ -42,6 +43,20 @@ def promises() -> list[Promise]:
     found.append(
         Promise(FAMILY, f"no slice drops by 0.01 | {words}", NOTHING, lambda runs, rng: slices.count(runs, rng, slices.dropped), 20_000)
     )
+    return found
+
+
+def in_a_row(runs: int = 500) -> list[dict[str, Any]]:
+    """What twenty small losses leave of an accuracy, in points, by what each model is compared with."""
+    found = []
+    for rule, is_pinned, is_blocked in (
+        ("mlgate, baseline: base", False, False),
+        ("mlgate, baseline: [base, v1]", True, False),
+        ("the same with cannot_tell: block", True, True),
+    ):
+        lost = holdout_reuse.mean_loss(runs, 1, is_pinned=is_pinned, is_doubt_blocked=is_blocked)
+        what = f"of {holdout_reuse.SMALL_LOSSES} models in a row, each {holdout_reuse.SMALL_LOSS * 100:g} points worse than the one before"
+        found.append({"rule": rule, "what": f"{what}: accuracy lost, n = 5,000", "points": round(100 * lost, 2), "runs": runs})
     return found
 
 

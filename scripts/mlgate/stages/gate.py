@@ -47,7 +47,7 @@ def run(workspace: Workspace) -> StageResult:
     asked, rules = rules, holdout_ledger.decided_by(rules, is_release=workspace.context.is_release)
     with workspace.console.progress("finding the baseline"):
         baseline = lookup.find(workspace, rules, base, candidate.findings, store)
-        others = lookup.find_others(workspace, rules, base, candidate.findings, store)
+        others = lookup.find_others(workspace, rules, base, candidate.findings, store, baseline)
     ledger = _ledger(workspace, candidate, baseline, store)
     findings = judging.judged(workspace, candidate, base, baseline, rules, rules_from, _climbing(ledger, asked, store))
     findings = judging.judged_beside_others(workspace, candidate, rules, others, findings)

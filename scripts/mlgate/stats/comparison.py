@@ -221,6 +221,7 @@ def compare_trained(
     return _trained(artefacts, Runs(values, others, is_paired), confidence)
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def compare_trained_means(
     artefacts: Compared,
     candidate: Sequence[Floats],
@@ -236,6 +237,7 @@ def compare_trained_means(
     return _trained(replace(artefacts, interval=of_examples.interval, groups=of_examples.groups), runs, confidence)
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def _trained(of_examples: Compared, runs: Runs, confidence: float) -> Compared:
     return Compared(
         candidate=_finite(float(runs.candidate.mean())),

@@ -58,6 +58,7 @@ class TrainingNoise:
         return t_quantile(confidence, self.degrees) * self.standard_error if self.standard_error > 0 else 0.0
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def training_noise(runs: Runs) -> TrainingNoise:
     """The standard error of the difference, and the degrees of freedom it is known with.
 
@@ -85,10 +86,10 @@ def training_noise(runs: Runs) -> TrainingNoise:
         return TrainingNoise(float(known.std(ddof=1)) * math.sqrt(1 + 1 / known.size), known.size - 1, POOLED)
     parts = [float(one.var(ddof=1)) / one.size for one in (runs.candidate, runs.baseline)]
     total = sum(parts)
-    below = sum(part**2 / (size - 1) for part, size in zip(parts, sizes, strict=True))
+    below = sum(part * part / (size - 1) for part, size in zip(parts, sizes, strict=True))
     least = min(sizes) - 1
-    is_computed = least > 1 and below > 0 and math.isfinite(total**2) and math.isfinite(below)
-    degrees = math.floor(total**2 / below) if is_computed else least
+    is_computed = least > 1 and below > 0 and math.isfinite(total * total) and math.isfinite(below)  # a power would raise
+    degrees = math.floor(total * total / below) if is_computed else least
     return TrainingNoise(math.sqrt(total), max(degrees, least), WELCH)
 
 

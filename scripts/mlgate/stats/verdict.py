@@ -9,8 +9,8 @@ from mlgate.evidence import Verdict
 from mlgate.stats.intervals import Interval, tango_interval
 
 WORST_FIRST: tuple[Verdict, ...] = ("worse", "cannot tell", "no worse", "better")
-MOST_EXAMPLES = 1_000_000_000
-"""Beyond this many nobody would collect them: no number is given."""
+MOST_TIMES = 100
+"""Beyond this many times the examples there are nobody would collect them: no number is given."""
 
 
 def towards_better(interval: Interval, *, is_lower_better: bool) -> Interval:
@@ -48,7 +48,7 @@ def more_examples(improvement_at: Callable[[float], Interval], n: int, margin: f
         margin: as in `decide`.
 
     Returns:
-        None where the estimate lies on the boundary itself, or where no number below a billion would do.
+        None where the estimate lies on the boundary itself, or where a hundred times as many would not do.
     """
     limit = -(margin or 0.0)
     now = improvement_at(n)
@@ -57,7 +57,7 @@ def more_examples(improvement_at: Callable[[float], Interval], n: int, margin: f
     low, high = n, n
     while decide(improvement_at(high), margin) == "cannot tell":
         low, high = high, high * 2
-        if high > MOST_EXAMPLES:
+        if high > MOST_TIMES * n:
             return None
     while high - low > 1:
         middle = (low + high) // 2

@@ -1,4 +1,4 @@
-"""A pull request that has no better model but wider intervals, so that "worse" becomes "cannot tell"; or numbers that keep the gate busy."""
+"""A pull request that has no better model but wider intervals, so that "worse" becomes "cannot tell"; or numbers that keep it busy."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def test_one_more_example_does_not_let_a_change_say_who_is_in_which_group(tmp_pa
 
 def test_columns_of_thousands_of_slices_that_nobody_guards_are_not_compared(tmp_path: Path) -> None:
     random = np.random.default_rng(1)
-    columns = {f"c{place:02}": random.integers(0, 900, guards.N).astype(np.str_) for place in range(40)}
+    columns = {f"c{place:02}": random.integers(0, 300, guards.N).astype(np.str_) for place in range(40)}
     candidate = guards.model(0.1, 1)
     candidate = replace(candidate, slices={**candidate.slices, **columns})
     started = time.process_time()
@@ -109,7 +109,8 @@ def test_columns_of_thousands_of_slices_that_nobody_guards_are_not_compared(tmp_
     _, found = guards.decide(tmp_path, rules, candidate, guards.model(0.1, 1))
     assert time.process_time() - started < 30
     assert len(found.slices) <= 906
-    assert any(remark.startswith("More than 1,000 slices that no rule guards; not compared: c01, c02") for remark in found.remarks)
+    assert len({row.column for row in found.slices}) == 5
+    assert any(remark.startswith("More than 1,000 slices that no rule guards; not compared: c03, c04") for remark in found.remarks)
 
 
 def test_evidence_that_names_one_file_a_thousand_times_is_refused_before_it_is_read(tmp_path: Path) -> None:
@@ -122,9 +123,9 @@ def test_evidence_that_names_one_file_a_thousand_times_is_refused_before_it_is_r
         further_in(model.model_copy(update={"seeds": sets}), tmp_path)
 
 
-@pytest.mark.parametrize("huge", [[1.7e308] * 4, [1.7e308, -1.7e308, 1.0, 2.0], [1e200, 1.0, 2.0, 3.0]])
+@pytest.mark.parametrize("huge", [[1.7e308] * 4, [1.7e308, -1.7e308, 1.0, 2.0], [1e200, 1.0, 2.0, 3.0], [1e100, 1.0, 2.0, 3.0]])
 def test_numbers_of_seeds_too_large_to_compute_with_certify_nothing(tmp_path: Path, huge: list[float]) -> None:
-    found = two(tmp_path, NUMBERS, numbers([30.0, 30.5, 31.0, 30.2]), numbers(huge))
+    found = two(tmp_path, NUMBERS, numbers([30.0, 30.5, 31.0, 30.2]), numbers(huge, "stuv"))
     assert found.comparisons[0].verdict in ("cannot tell", "worse")
 
 

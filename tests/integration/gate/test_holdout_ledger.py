@@ -310,3 +310,11 @@ def test_a_damaged_record_is_no_best_and_the_price_is_that_an_equal_model_is_non
     [price] = used(evidence).price
     assert price.now < 0.17 < price.once
     assert price.examples_factor is None
+
+
+def test_a_holdout_that_grew_by_an_example_does_not_begin_a_new_ladder(tmp_path: Path) -> None:
+    root = on_the_ladder(tmp_path)
+    assert candidate(root, 1, 930).findings.verdict == "better"
+    git(root, "checkout", "--quiet", "main")
+    next_commit(root, 2, branch="branch-2")
+    assert judged(root, 920, n=N + 1).findings.verdict == "cannot tell", "the best is another candidate's, on all but one of the examples"

@@ -150,6 +150,13 @@ def test_a_release_without_an_evaluation_closes_the_gate(tmp_path: Path) -> None
     assert "baseline release v1.4.0 (" in evidence.summary
 
 
+def test_what_follows_a_release_directly_is_compared_with_it_once(tmp_path: Path) -> None:
+    root = released(tmp_path)
+    next_commit(root, 1, branch="feature")
+    evidence = judged(root, 870)
+    assert (evidence.exit_code, evidence.findings.verdict, evidence.findings.also) == (1, "worse", [])
+
+
 def test_a_release_that_the_training_job_found_in_dvc_or_git_will_do(tmp_path: Path) -> None:
     root = released(tmp_path)
     (root / ".mlgate" / "store" / "digits" / "index.json").unlink()
@@ -190,7 +197,9 @@ def test_the_training_job_looks_for_the_release_as_it_does_for_the_baseline(tmp_
 
 def test_a_tag_that_a_checkout_without_tags_lacks_is_fetched(tmp_path: Path) -> None:
     origin = released(tmp_path)
-    next_commit(origin, 1, branch="feature")
+    next_commit(origin, 1)
+    judged(origin, 900)
+    next_commit(origin, 2, branch="feature")
     clone = tmp_path / "clone"
     git(tmp_path, "clone", "--quiet", "--no-tags", str(origin), str(clone))
     git(clone, "checkout", "--quiet", "feature")

@@ -68,13 +68,15 @@ def find(workspace: Workspace, rules: Config, base: BaselineCommit, evaluated: E
 
 
 def find_others(
-    workspace: Workspace, rules: Config, base: BaselineCommit, evaluated: EvaluateFindings, store: Store
+    workspace: Workspace, rules: Config, base: BaselineCommit, evaluated: EvaluateFindings, store: Store, first: Baseline | None
 ) -> list[tuple[str, Baseline]]:
-    """Further baselines that must hold, by the name the deciding rules have for them. Never silently absent: raises as `find` does."""
+    """Baselines that must hold beside the first, by the name the deciding rules have for them. Raises as `find` does."""
     found = []
     for name in rules.gate.baselines[1:]:
-        if kind_of_baseline(name) == "release" and _release(workspace, name).commit == workspace.commit:
-            continue  # the run of the release itself
+        if kind_of_baseline(name) == "release":
+            pinned = _release(workspace, name).commit
+            if pinned == workspace.commit or (first is not None and pinned == first.commit):
+                continue  # the run of the release itself, or of what follows it directly: one table says it all
         baseline = _named(workspace, rules, name, base, evaluated, store)
         if baseline is None:  # nothing was ever recorded of any commit, and yet this one is to be beaten
             raise InfrastructureError(f"baseline {name}: no evaluation of it is recorded; run the workflow on that commit")

@@ -262,17 +262,21 @@ def records_of(workspace: Workspace, ledger: Ledger, rows: Sequence[Comparison])
 
 
 def _bests(ledger: Ledger, store: Store) -> tuple[list[dict[str, float]], dict[str, float]]:
-    """What the Ladder released of other candidates on this very holdout, and of this one. A record that is damaged is none."""
-    prefix, others, own = f"{FOLDER}{ledger.holdout}/best/", [], {}
+    """What the Ladder released of other candidates on this holdout and those it is one with, and of this one on it. A record that is
+    damaged is none."""
+    others: list[dict[str, float]] = []
+    own: dict[str, float] = {}
+    family = _family(ledger.holdout, ledger.names or (), ledger.grown_from)
     for name in ledger.names or ():
-        if not name.startswith(prefix):
+        holdout, rest = _parts(name)
+        if holdout not in family or not rest.startswith("best/"):
             continue
         try:
             content = store.read(name)
             values = records.parse_record(NewBest, content, name).values if content is not None else {}
         except (InputError, InfrastructureError):
             continue
-        if name == f"{prefix}{ledger.candidate}.json":
+        if (holdout, rest) == (ledger.holdout, f"best/{ledger.candidate}.json"):
             own = values
         else:
             others.append(values)

@@ -136,8 +136,9 @@ def of_numbers(training: Training, metric: str) -> Runs | None:
     if min(map(len, found)) < FEWEST_ALONE:
         return None
     one, other = (np.array([values[name] for name in sorted(values)]) for values in found)
-    if not np.isfinite([one.sum(), other.sum(), one.mean() - other.mean()]).all():
-        return None  # numbers too large to compute with
+    with np.errstate(over="ignore", invalid="ignore"):
+        if not np.isfinite([one.sum(), other.sum(), one.mean() - other.mean()]).all():
+            return None  # numbers too large to compute with
     return Runs(one, other, found[0].keys() == found[1].keys())
 
 
