@@ -64,8 +64,8 @@ def training_noise(runs: Runs) -> TrainingNoise:
 
     Paired where the seeds are: what a seed does to both codes, such as the order of the data, cancels. Where one side has a single run,
     its noise is taken to be the other side's. Welch's degrees are rounded down, as tables of t used to be read, and are those of the
-    smaller side where that has two runs: unrounded they miss in up to 5.9 % with 10 and 3 runs and in 8.2 % with 20 and 2 where 5 % are
-    promised, so in 5.2 % at most.
+    smaller side where that has two runs: unrounded they miss in up to 5.9 % with 10 and 3 normal runs and in 8.2 % with 20 and 2 where
+    5 % are promised.
 
     Raises:
         ValueError: fewer than two runs on either side, or runs said to be paired that are not as many.
@@ -110,9 +110,9 @@ def interval_of_runs(runs: Runs, confidence: float) -> Interval:
 def with_training_noise(of_examples: Interval, runs: Runs, confidence: float) -> Interval:
     """Interval for the difference between two training codes, over other examples and other seeds.
 
-    Both distances are added as the sides of a right angle, each with the quantile of its own degrees of freedom. Simulated with 2 to 10
-    seeds, false passes stay within 5 % and their Monte-Carlo error, whichever of the two kinds of noise is the larger
-    (tests/calibration/training_noise.py); with Satterthwaite's degrees for their sum they come to 8 % with two seeds and 6 with three.
+    Both distances are added as the sides of a right angle, each with the quantile of its own degrees of freedom. What it
+    keeps of its promise, whichever of the two kinds of noise is the larger, is measured by tests/calibration/training_noise.py; with
+    Satterthwaite's degrees for their sum false passes came to 8 % with two seeds and 6 with three where 5 % are promised.
 
     Args:
         of_examples: of a difference over examples, around its own estimate: of two artefacts, or of means over runs.
