@@ -11,7 +11,8 @@ from typing import Any
 RESULTS = Path(__file__).resolve().parents[1] / "docs/reference/calibration.json"
 RULES_OF_THUMB = "rules of thumb"
 SIZES = (200, 500, 1000, 5000)
-USUAL_MARGINS = (0.01, 0.015, 0.02, 0.03, 0.05)
+SHOWN_MARGINS = (0.01, 0.05)
+"""Of metrics that were run with more of them."""
 
 Row = dict[str, Any]
 
@@ -80,9 +81,10 @@ def doubt() -> str:
     lines = [f"| | metric | margin | {' | '.join(f'n = {n:,}' for n in SIZES)} |", f"|---|---|---|{'---|' * len(SIZES)}"]
     rows = [row for row in _load()["intervals"] if row["n"] in SIZES]
     for (family, metric), of_metric in _grouped(rows, "family", "metric"):
+        few = any(row["margin"] == SHOWN_MARGINS[1] for row in of_metric)
         for (margin,), of_margin in _grouped(of_metric, "margin"):
             cells = [[row["cannot_tell"] for row in of_margin if row["n"] == n] for n in SIZES]
-            if any(cells) and margin in USUAL_MARGINS:
+            if any(cells) and (margin in SHOWN_MARGINS or not few):
                 lines.append(f"| {family} | {_name(metric)} | {margin:g} | {' | '.join(_range(cell) for cell in cells)} |")
     return "\n".join([*lines, ""])
 
@@ -117,13 +119,17 @@ def exact() -> str:
 
 
 def promises() -> str:
-    """Promises that are no interval's."""
+    """Promises that are no interval's; of rollouts, of which there are many, the worst of a kind."""
     lines = ["| | promised: at most | measured | runs |", "|---|---|---|---|"]
-    lines += [
-        f"| {_words(row['name'])} | {_promised(row)} | {_percent(row['rate'])} | {row['runs']:,} |"
-        for row in _load()["promises"]
-        if row["family"] != RULES_OF_THUMB
-    ]
+    rows = [row for row in _load()["promises"] if row["family"] != RULES_OF_THUMB]
+    for family in dict.fromkeys(row["family"] for row in rows):
+        own = [row for row in rows if row["family"] == family]
+        if family.startswith("sequential"):
+            worst = max(own, key=lambda row: row["rate"])
+            what = f"{family.removeprefix('sequential, ')}: {len(own)} bounds of rollouts, looked at after every batch; the worst"
+            lines.append(f"| {what} ({_words(worst['name'])}) | {_promised(worst)} | {_percent(worst['rate'])} | {worst['runs']:,} each |")
+            continue
+        lines += [f"| {_words(row['name'])} | {_promised(row)} | {_percent(row['rate'])} | {row['runs']:,} |" for row in own]
     return "\n".join([*lines, ""])
 
 

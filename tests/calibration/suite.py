@@ -30,9 +30,9 @@ def scenarios() -> list[Scenario]:
     return [
         *rankings.scenarios(),
         *confusion_tables.scenarios(),
-        *_at_most(300, clusters.scenarios(), pr_auc=40),
-        *_at_most(400, gaps.scenarios()),
-        *_at_most(800, latencies.scenarios()),
+        *_at_most(200, clusters.scenarios(), pr_auc=40),
+        *_at_most(250, gaps.scenarios()),
+        *_at_most(400, latencies.scenarios()),
         *_at_most(1000, means.scenarios()),
         *_at_most(150, own_numbers.scenarios()),
         *paired_proportions.scenarios(),
@@ -45,7 +45,7 @@ def promises() -> list[Promise]:
         *naive_rules.promises(),
         *slices.promises(),
         *holdout_reuse.promises(),
-        *_promises_at_most(1000, sequential.promises()),
+        *_promises_at_most(600, sequential.promises()),
     ]
 
 

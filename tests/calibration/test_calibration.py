@@ -11,7 +11,7 @@ import pytest
 from calibration import confusion_tables, exact, naive_rules, paired_proportions, rankings
 from calibration.__main__ import RESULTS
 from calibration.scenario import Promise, Scenario, allowed, measure, measure_promise
-from mlgate.stats import confusion
+from mlgate.stats import confusion, ranking
 from mlgate.stats.intervals import tango_interval, tango_score_interval
 
 RUNS = 300
@@ -33,6 +33,32 @@ def test_mlgate_keeps_what_rules_of_thumb_do_not_even_promise(promise: Promise) 
     assert found.holds
     if promise.bound == naive_rules.NOTHING:
         assert found.rate > 0.4
+
+
+@pytest.mark.parametrize(
+    ("scores", "metric", "runs", "at_least"),
+    [
+        (rankings.Scores(rankings.RARE, 0.98, 0.02), "roc_auc", 1000, 0.15),
+        (rankings.Scores(rankings.RARE, 0.9, 0.02, is_moved=True), "roc_auc", 1000, 0.6),
+        (rankings.Scores(rankings.RARE, 0.9, 0.02, is_moved=True), "pr_auc", 20, 0.5),
+    ],
+)
+def test_delong_and_the_bootstrap_by_themselves_break_the_promise_with_twenty_positives(
+    scores: rankings.Scores, metric: str, runs: int, at_least: float
+) -> None:
+    """The figures of docs/calibration.md for what the gate does not use there: 200 rows, 10 % positive."""
+    loss = 0.005 if scores.is_moved else 0.01
+    area = ranking.roc_auc if metric == "roc_auc" else ranking.average_precision
+    generator, passed = np.random.default_rng(5), 0
+    for run in range(runs):
+        label, new, old = scores.draw(metric, 200, loss, generator)
+        areas = ranking.over_classes(area, label, new, [1]), ranking.over_classes(area, label, old, [1])
+        if metric == "roc_auc":
+            found = ranking._normal_interval(*areas, 0.95, ranking.DELONG)
+        else:
+            found = ranking._bootstrapped(label, (new, old), areas, [1], 0.95, run)
+        passed += found.low > -loss
+    assert passed / runs > at_least
 
 
 def test_tangos_interval_as_published_misses_with_few_gains_or_losses_and_the_gates_does_not() -> None:

@@ -119,9 +119,9 @@ def over_classes(area: Callable[[Flags, Floats], Area], target: NDArray[np.int64
 def delong_interval(candidate: Area, baseline: Area, target: NDArray[np.int64], confidence: float) -> Interval:
     """Interval for the difference of two areas under the ROC curve on the same rows: DeLong's, corrected where it breaks its promise.
 
-    It does so where few rows carry the difference: an area of 0.99, a hundred positives, models that differ on one row in fifty.
-    Simulated, 10 to 28 % of models that are worse by exactly the margin pass then where 5 % are promised, and more than 90 % of those
-    that went wrong on rows of which the holdout has none. So what each row contributes is treated as losses are
+    It does so where few rows carry the difference. Of 200 rows with 20 positives 19 % of the models that are worse by exactly the margin
+    pass where 5 % are promised (areas of 0.98 and 0.97), and 74 % of those that score 2 % of the positives anew: most holdouts have none
+    of these. So what each row contributes is treated as losses are
     (`means.corrected_interval`), and no bound is nearer than what rows that were not seen could do: of a class with m rows up to a share of
     1 - alpha^(1/m) (the rule of three), each as far from the others as any row of that class is from another by either model.
 
