@@ -186,6 +186,11 @@ class World:
 
     def second_run(self, **run: Any) -> Workspace:
         """The workspace of the job `verdict` before it knows anything."""
+        self.second_run_begins(**run)
+        return Workspace.open(self.base, "mlgate.yaml", self.environ, Console())
+
+    def second_run_begins(self, **run: Any) -> None:
+        """GitHub starts the second workflow: its event and environment, and what a checkout of the base fetches."""
         path = self.folder / "event.json"
         path.write_text(json.dumps(self.event(**run)))
         self.environ = {
@@ -199,7 +204,6 @@ class World:
             "MLGATE_GITHUB_TOKEN": self.token or self.github.token,
         }
         git(self.base, "fetch", "--quiet", "origin", "+refs/heads/*:refs/remotes/origin/*")
-        return Workspace.open(self.base, "mlgate.yaml", self.environ, Console())
 
     def take(self, **run: Any) -> Taken:
         """The step `take`; what it exports is in this process's environment after it."""

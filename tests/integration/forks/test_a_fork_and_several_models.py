@@ -87,19 +87,7 @@ class Monorepo(World):
         self.first_run_on_github()
 
     def context(self, **run: Any) -> RunContext:
-        path = self.folder / "event.json"
-        path.write_text(json.dumps(self.event(**run)))
-        self.environ = {
-            "GITHUB_ACTIONS": "true",
-            "GITHUB_REPOSITORY": REPOSITORY,
-            "GITHUB_RUN_ID": "900",
-            "GITHUB_EVENT_NAME": "workflow_run",
-            "GITHUB_EVENT_PATH": str(path),
-            "GITHUB_REF": "refs/heads/main",
-            "GITHUB_API_URL": self.github.url,
-            "MLGATE_GITHUB_TOKEN": self.token or self.github.token,
-        }
-        git(self.base, "fetch", "--quiet", "origin", "+refs/heads/*:refs/remotes/origin/*")
+        self.second_run_begins(**run)
         return context.from_environment(self.environ)
 
     def find(self, **run: Any) -> Found:

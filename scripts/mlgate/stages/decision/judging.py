@@ -8,6 +8,7 @@ from typing import Any
 
 from mlgate.config import Config
 from mlgate.evaluation import predictions
+from mlgate.evaluation.predictions import Pairing
 from mlgate.evidence import AgainstBaseline, Comparison, GateFindings
 from mlgate.stages.baseline import joined_rescoring
 from mlgate.stages.baseline.lookup import Baseline
@@ -37,15 +38,7 @@ def judged(
         baseline, rescored = joined_rescoring.on_this_holdout(workspace, baseline, candidate.predictions, candidate.findings)
     pairing = pairing_of.paired(workspace, candidate.predictions, baseline)
     pairing_of.refuse_regrouped(workspace, rules, pairing)
-    examined = Examination(
-        rules=rules,
-        candidate=candidate.predictions,
-        holdout_sha256=predictions.holdout_sha256(candidate.predictions) if candidate.predictions else None,
-        metrics={metric.name: metric for metric in model.metrics},
-        baseline=baseline,
-        pairing=pairing,
-        training=training_noise.of_both(rules, candidate.seeds, model.seed_metrics, baseline, pairing),
-    )
+    examined = _examination(rules, candidate, baseline, pairing)
     where = workspace.config_path + (f" as of the baseline {base.commit[:12]}" if rules_from == "baseline" and base.commit else "")
     values = {name: comparison.value_of(examined, name) for name in examined.names}
     defined = {name: value for name, value in values.items() if value is not None}
@@ -103,15 +96,7 @@ def judged_beside_others(
     """The guarded metrics beside further baselines, which must hold, too: small losses against each predecessor add up."""
     for name, baseline in others:
         pairing = pairing_of.paired(workspace, candidate.predictions, baseline)
-        examined = Examination(
-            rules=rules,
-            candidate=candidate.predictions,
-            holdout_sha256=predictions.holdout_sha256(candidate.predictions) if candidate.predictions else None,
-            metrics={metric.name: metric for metric in candidate.findings.candidate.metrics},
-            baseline=baseline,
-            pairing=pairing,
-            training=training_noise.of_both(rules, candidate.seeds, candidate.findings.candidate.seed_metrics, baseline, pairing),
-        )
+        examined = _examination(rules, candidate, baseline, pairing)
         with workspace.console.progress(f"comparing with {name}") as progress:
             rows = [
                 *comparison.comparisons(examined, progress.say),
@@ -127,6 +112,19 @@ def judged_beside_others(
         )
         findings = also.must_hold(findings, rules, against, sliced)
     return findings
+
+
+def _examination(rules: Config, candidate: Candidate, baseline: Baseline | None, pairing: Pairing | None) -> Examination:
+    model = candidate.findings.candidate
+    return Examination(
+        rules=rules,
+        candidate=candidate.predictions,
+        holdout_sha256=predictions.holdout_sha256(candidate.predictions) if candidate.predictions else None,
+        metrics={metric.name: metric for metric in model.metrics},
+        baseline=baseline,
+        pairing=pairing,
+        training=training_noise.of_both(rules, candidate.seeds, model.seed_metrics, baseline, pairing),
+    )
 
 
 def _is_certified_by_seeds(rows: Sequence[Comparison]) -> bool:
