@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import time
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -57,13 +56,18 @@ def test_why_there_is_no_answer_is_one_line(tmp_path: Path, code: str, reason: s
 
 
 def test_what_is_said_unasked_is_refused(tmp_path: Path) -> None:
-    code = "import sys\nfor line in sys.stdin: print(1, flush=True); print('debug', flush=True)"
-    with converse([sys.executable, "-c", code], root=tmp_path, log=tmp_path / "log") as talk:
-        with suppress(SilentError):  # it may come in one go
+    said = tmp_path / "said"
+    code = f"import sys\nfor line in sys.stdin: print(1, flush=True); print('debug', flush=True); open({str(said)!r}, 'w').close()"
+
+    def ask_twice() -> None:
+        with converse([sys.executable, "-c", code], root=tmp_path, log=tmp_path / "log") as talk:
+            talk.ask(b"?\n", soon())  # refused here, if both lines came in one go
+            while not said.exists():
+                time.sleep(0.01)
             talk.ask(b"?\n", soon())
-        time.sleep(0.3)
-        with pytest.raises(SilentError, match=r"nobody asked for|more than one line"):
-            talk.ask(b"?\n", soon())
+
+    with pytest.raises(SilentError, match=r"nobody asked for|more than one line"):
+        ask_twice()
 
 
 def test_none_of_its_processes_outlives_the_conversation(tmp_path: Path) -> None:
