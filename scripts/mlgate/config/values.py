@@ -1,0 +1,81 @@
+"""Kinds of values in mlgate.yaml: paths inside the repository, durations, numbers, names of the user's code."""
+
+from __future__ import annotations
+
+import re
+from pathlib import PurePosixPath
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema
+
+from mlgate.mistakes import kind_of
+
+_MAX_DURATION = 50
+_DURATION = re.compile(r"^\s*(?:(\d+)\s*d)?\s*(?:(\d+)\s*h)?\s*(?:(\d+)\s*m)?\s*(?:(\d+)\s*s)?\s*$")
+_USER_CODE = re.compile(r"(?P<file>[^:]+\.py):(?P<name>[A-Za-z_]\w*)")
+
+
+def parse_duration(value: object) -> object:
+    """Seconds of `2h`, `90m`, `1h30m` or a number of seconds; anything else is left for pydantic to refuse."""
+    if isinstance(value, str):
+        match = _DURATION.match(value) if len(value) <= _MAX_DURATION else None  # a long one of blanks would take hours
+        if match is None or not any(match.groups()):
+            raise ValueError("expected a duration such as 90s, 30m, 2h or 1h30m")
+        days, hours, minutes, seconds = (int(group or 0) for group in match.groups())
+        return ((days * 24 + hours) * 60 + minutes) * 60 + seconds
+    return no_boolean(value)
+
+
+def no_boolean(value: object) -> object:
+    """YAML's `yes` is no number, though Python takes it for 1."""
+    if isinstance(value, bool):
+        raise ValueError(f"expected a number, got {kind_of(value)}")  # noqa: TRY004 -- pydantic explains ValueError only
+    return value
+
+
+def _relative_path(value: str) -> str:
+    """A path inside the working directory, with forward slashes."""
+    path = PurePosixPath(value.replace("\\", "/"))
+    if path.is_absolute() or re.match(r"^[A-Za-z]:", value) or ".." in path.parts or not path.parts or "\0" in value:
+        raise ValueError(f"expected a path inside the working directory, got '{value}'")
+    return str(path)
+
+
+def _repository_pattern(value: str) -> str:
+    """A path or pattern relative to the repository's top, with forward slashes."""
+    path = PurePosixPath(value.replace("\\", "/"))
+    if path.is_absolute() or re.match(r"^[A-Za-z]:", value) or ".." in path.parts or not path.parts or "\0" in value:
+        raise ValueError(f"expected a path relative to the repository's top, such as 'lib' or 'lib/**/*.py', got '{value}'")
+    return str(path)
+
+
+def _file_pattern(value: str) -> str:
+    """A path inside the working directory whose last part, and no other, stands for several files."""
+    path = PurePosixPath(_relative_path(value))
+    if any(sign in str(path.parent) for sign in "*?[") or not any(sign in path.name for sign in "*?["):
+        raise ValueError(f"expected a pattern of files in one folder, such as 'eval/seeds/*.csv', got '{value}'")
+    return str(path)
+
+
+RelativePath = Annotated[str, AfterValidator(_relative_path)]
+FilePattern = Annotated[str, StringConstraints(max_length=500), AfterValidator(_file_pattern)]
+RepositoryPattern = Annotated[str, StringConstraints(max_length=500), AfterValidator(_repository_pattern)]
+NonEmpty = Annotated[str, StringConstraints(min_length=1)]
+SetName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,49}$")]
+Seconds = Annotated[
+    int,
+    BeforeValidator(parse_duration),
+    Field(gt=0, le=366 * 86400),
+    WithJsonSchema({"anyOf": [{"type": "string", "pattern": _DURATION.pattern}, {"type": "integer", "exclusiveMinimum": 0}]}),
+]
+Number = Annotated[float, BeforeValidator(no_boolean)]
+
+
+def user_code(reference: str) -> tuple[str, str] | None:
+    """`path/to/module.py:name` as (path, name), or None where the text is of another form."""
+    match = _USER_CODE.fullmatch(reference)
+    return (match["file"], match["name"]) if match else None
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, str_strip_whitespace=True, use_attribute_docstrings=True)

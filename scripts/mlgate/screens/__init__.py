@@ -1,0 +1,1 @@
+"""Screens: leakage, duplicates, contradictory labels, poisoned sources, personal data, and other faults that no schema sees."""
