@@ -16,7 +16,7 @@ INSTALLATION = "installation"
 
 _EXIT_CODES = {"InputError": 2, "InfrastructureError": 3}
 _AT_A_KEY = "MistakeAtKeyError"
-# Raised as another error, and put behind the place by whoever catches it.
+# Raised as another error, and put behind the place by whoever catches it: in a module, or in any of a package.
 _CAUGHT = {
     ("config", "ValueError"): "‹mlgate.yaml›: ‹key›: ",
     ("config", _AT_A_KEY): "‹mlgate.yaml›: ",
@@ -41,6 +41,7 @@ _WORDS = {
     "tracking": "server",
     "kind of": "kind",
     "description": "store",
+    "latency direction": "higher or lower",
     "did you mean": "; did you mean …?",
     "nearest": "; did you mean …?",
     "lookalike": "",
@@ -119,7 +120,7 @@ class _Module:
                 if not isinstance(node, ast.Call) or not node.args:
                     continue
                 name = _name(node.func)
-                prefix = _CAUGHT.get((self.area, name))
+                prefix = _CAUGHT.get((self.area, name), _CAUGHT.get((self.area.partition(".")[0], name)))
                 if prefix is None and name not in codes:
                     continue
                 arguments = node.args[:2] if name == _AT_A_KEY else node.args[:1]
