@@ -17,7 +17,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 PYTEST := $(RUN)/python -m pytest
 JOBS ?= auto
 
-.PHONY: help setup test test-fast test-system test-pythons calibrate lint format schemas docs demo bench stamp clean
+.PHONY: help setup test test-fast test-e2e test-system test-pythons calibrate lint format schemas docs demo bench stamp clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -72,8 +72,13 @@ tests/lint_workflows/node_modules/.ready: tests/lint_workflows/package-lock.json
 
 setup: .venv/.ready .build/user/.ready ## install everything tests and demo need
 
-test: lint .venv/.ready .build/user/.ready tests/e2e/actions/node_modules/.ready ## lint, unit, integration and end-to-end tests
-	$(PYTEST) -n $(JOBS) --dist loadfile tests/unit tests/calibration tests/integration tests/e2e
+# The ways that every user goes; `test-e2e` goes all of them.
+EVERYDAY_E2E := $(addprefix tests/e2e/test_,ten_lines.py pull_request.py forks.py)
+test: lint .venv/.ready .build/user/.ready tests/e2e/actions/node_modules/.ready ## lint, unit and integration tests, and some of test-e2e
+	$(PYTEST) -n $(JOBS) --dist loadfile tests/unit tests/calibration tests/integration $(EVERYDAY_E2E)
+
+test-e2e: .venv/.ready .build/user/.ready tests/e2e/actions/node_modules/.ready ## whole workflows on a runner, several minutes on two cores
+	$(PYTEST) -n $(JOBS) --dist loadfile tests/e2e
 
 test-fast: .venv/.ready ## unit tests
 	$(PYTEST) -n $(JOBS) tests/unit tests/calibration

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from statsmodels.stats.multitest import multipletests
 
@@ -18,6 +18,7 @@ from mlgate.stats.multiplicity import holm_adjusted, interval_at, step_down
 P_VALUES = st.lists(st.floats(0, 1), min_size=1, max_size=30)
 
 
+@settings(max_examples=15)  # a call of theirs takes 0.1 s
 @given(P_VALUES)
 def test_adjusted_p_values_are_those_of_statsmodels(p_values: list[float]) -> None:
     wanted = multipletests(p_values, method="holm")[1]
