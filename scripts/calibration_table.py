@@ -23,7 +23,10 @@ def tables() -> dict[str, Callable[[], str]]:
         "calibration summary": summary,
         "calibration intervals": intervals,
         "calibration above": above,
+        "calibration held out": held_out,
+        "calibration beyond": beyond,
         "calibration doubt": doubt,
+        "calibration plan": plan,
         "calibration methods": methods,
         "calibration exact": exact,
         "calibration promises": promises,
@@ -33,16 +36,23 @@ def tables() -> dict[str, Callable[[], str]]:
 
 def summary() -> str:
     """One paragraph."""
-    rows, others = _load()["intervals"], [row for row in _load()["promises"] if row["bound"] < 1]
+    rows, others = _promised_intervals(), [row for row in _load()["promises"] if row["bound"] < 1]
     runs = sum(2 * row["runs"] for row in rows) + sum(row["runs"] for row in others)
     again = [row for row in (*rows, *others) if "at_first" in row]
     kept = sum(row["holds"] for row in (*rows, *others))
     passes = [row["false_pass"] for row in rows]
+    fresh = [row for row in rows if row.get("is_held_out")]
+    unpromised = [row for row in _load()["intervals"] if "beyond" in row]
+    worst_fresh = _percent(max((row["false_pass"] for row in fresh), default=0.0))
+    worst_unpromised = _percent(max((row["false_pass"] for row in unpromised), default=0.0))
     return (
         f"{len(rows)} populations and {len(others)} other promises, {runs / 1e6:.1f} million comparisons. {kept} of "
-        f"{len(rows) + len(others)} are kept up to three Monte-Carlo standard errors; {len(again)} were above that at first and were run "
-        f"again, with ten times the runs and other samples. At worst {_percent(max(passes))} of the bad models passed,"
-        f" {_mean(passes)} on average over all populations.\n"
+        f"{len(rows) + len(others)} are kept up to three Monte-Carlo standard errors; {len(again)} "
+        f"{'was' if len(again) == 1 else 'were'} above that at first and run again, with ten times the runs and other samples. "
+        f"At worst {_percent(max(passes))} of the bad models passed, {_mean(passes)} on average over all populations. "
+        f"{len(fresh)} of the populations had no part in choosing any constant of a method: {sum(row['holds'] for row in fresh)} of them "
+        f"hold, and at worst {worst_fresh} of the bad models passed. Of {len(unpromised)} more populations "
+        f"[nothing is promised](#what-no-holdout-can-show); at worst {worst_unpromised} passed there.\n"
     )
 
 
@@ -52,9 +62,9 @@ def intervals() -> str:
         "| | metric | populations | a model worse by exactly the margin passes | a bound misses | an unchanged model is called worse |",
         "|---|---|---|---|---|---|",
     ]
-    for (family, metric), rows in _grouped(_load()["intervals"], "family", "metric"):
+    for (family, metric), rows in _grouped(_promised_intervals(), "family", "metric"):
         passes = [row["false_pass"] for row in rows]
-        bounds = [max(row["high_missed"], row["unchanged_low_missed"], row["unchanged_high_missed"], row["false_pass"]) for row in rows]
+        bounds = [_worst(row) for row in rows]
         lines.append(
             f"| {family} | {_name(metric)} | {len(rows)} | {_percent(max(passes))} ({_mean(passes)}) | {_percent(max(bounds))} "
             f"| {_percent(max(row['false_block'] for row in rows))} |"
@@ -67,13 +77,39 @@ def above() -> str:
     data = _load()
     found = [
         f"| {row['family']}: {_name(row['metric'])}, n = {row['n']:,}, margin {row['margin']:g}, {row['population']} "
-        f"| {_percent(max(row['false_pass'], row['high_missed'], row['unchanged_low_missed'], row['unchanged_high_missed']))} "
+        f"| {_percent(_worst(row))} "
         f"| {row['runs']:,} |"
-        for row in data["intervals"]
+        for row in _promised_intervals()
         if not row["holds"]
     ]
     found += [f"| {_words(row['name'])} | {_percent(row['rate'])} | {row['runs']:,} |" for row in data["promises"] if not row["holds"]]
     return "\n".join(["| population | worst rate | runs |", "|---|---|---|", *found, ""]) if found else "None.\n"
+
+
+def held_out() -> str:
+    """Every population that no method was tuned on."""
+    lines = [
+        "| population | margin | n | a model worse by exactly the margin passes | a bound misses, at worst |",
+        "|---|---|---|---|---|",
+    ]
+    rows = [row for row in _promised_intervals() if row.get("is_held_out")]
+    for (family, metric, population, margin), of_one in _grouped(rows, "family", "metric", "population", "margin"):
+        sizes, passes = "; ".join(f"{row['n']:,}" for row in of_one), "; ".join(_percent(row["false_pass"]) for row in of_one)
+        worst = _percent(max(_worst(row) for row in of_one))
+        lines.append(f"| {family}: {_name(metric)}, {_words(population)} | {margin:g} | {sizes} | {passes} | {worst} |")
+    return "\n".join([*lines, ""])
+
+
+def beyond() -> str:
+    """Populations of which nothing is promised, with what was measured."""
+    lines = ["| population | why | a model worse by exactly the margin passes | runs |", "|---|---|---|---|"]
+    lines += [
+        f"| {row['family']}: {_name(row['metric'])}, n = {row['n']:,}, margin {row['margin']:g}, {row['population']} "
+        f"| {row['beyond']} | {_percent(row['false_pass'])} | {row['runs']:,} |"
+        for row in _load()["intervals"]
+        if "beyond" in row
+    ]
+    return "\n".join([*lines, ""])
 
 
 def doubt() -> str:
@@ -86,6 +122,22 @@ def doubt() -> str:
             cells = [[row["cannot_tell"] for row in of_margin if row["n"] == n] for n in SIZES]
             if any(cells) and (margin in SHOWN_MARGINS or not few):
                 lines.append(f"| {family} | {_name(metric)} | {margin:g} | {' | '.join(_range(cell) for cell in cells)} |")
+    return "\n".join([*lines, ""])
+
+
+def plan() -> str:
+    """What a rule that blocks when in doubt does to an unchanged model, and what single holdouts predicted."""
+    lines = [
+        "| | metric | populations | not shown to be no worse: measured | `mlgate plan` predicted | called worse: measured | predicted |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    rows = [row for row in _load()["intervals"] if row.get("planned")]
+    for (family, metric), of_metric in _grouped(rows, "family", "metric"):
+        measured = [row["false_block"] + row["cannot_tell"] for row in of_metric]
+        expected = [row["planned"]["mean"] for row in of_metric]
+        called = [_percent(max(row["false_block"] for row in of_metric)), _percent(max(row["planned"]["false_block"] for row in of_metric))]
+        shown = f"{_mean(measured)} | {_mean(expected)} | {' | '.join(called)}"
+        lines.append(f"| {family} | {_name(metric)} | {len(of_metric)} | {shown} |")
     return "\n".join([*lines, ""])
 
 
@@ -143,6 +195,14 @@ def rules_of_thumb() -> str:
     return "\n".join([*lines, ""])
 
 
+def _promised_intervals() -> list[Row]:
+    return [row for row in _load()["intervals"] if "beyond" not in row]
+
+
+def _worst(row: Row) -> float:
+    return max(float(row[key]) for key in ("false_pass", "high_missed", "unchanged_low_missed", "unchanged_high_missed"))
+
+
 def _load() -> dict[str, list[Row]]:
     loaded: dict[str, list[Row]] = json.loads(RESULTS.read_text())
     return loaded
@@ -160,7 +220,8 @@ def _promised(row: Row) -> str:
 
 
 def _percent(share: float) -> str:
-    return "0" if share == 0 else f"{share * 100:.1f} %"
+    digits = 2 if share < 0.0005 else 1
+    return "0" if share == 0 else f"{share * 100:.{digits}f} %"
 
 
 def _mean(shares: list[float]) -> str:

@@ -53,6 +53,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 128 + (signal.Signals[name] if name in signal.Signals.__members__ else signal.SIGINT)
 
 
+_Commands = Any
+"""What `add_subparsers` returns; argparse names its type privately."""
+
+
 def _parser() -> argparse.ArgumentParser:
     import mlgate
 
@@ -61,6 +65,21 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"mlgate {mlgate.__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    common = _common()
+    _add_stages(commands, common)
+    _add_adoption(commands, common)
+    _add_planning(commands, common)
+    _add_jobs(commands, common)
+    _add_several_models(commands, common)
+    _add_conversation(commands, common)
+    schema = commands.add_parser("schema", help="print the JSON Schema of mlgate.yaml or of a stage's evidence")
+    schema.add_argument("of", choices=["config", *STAGE_HELP])
+    schema.set_defaults(call=_schema)
+    return parser
+
+
+def _common() -> argparse.ArgumentParser:
+    """Options of every command that reads a configuration."""
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument(
         "--config",
@@ -74,6 +93,11 @@ def _parser() -> argparse.ArgumentParser:
         default=Path(os.environ.get("MLGATE_WORKING_DIRECTORY") or "."),
         help="folder of the model in the repository [.]",
     )
+    return common
+
+
+def _add_stages(commands: _Commands, common: argparse.ArgumentParser) -> None:
+    """All stages in order, and each for itself."""
     run = commands.add_parser("run", parents=[common], help="all stages in order, or the given ones, in one process")
     run.add_argument(
         "stages",
@@ -85,12 +109,26 @@ def _parser() -> argparse.ArgumentParser:
     for stage, description in STAGE_HELP.items():
         command = commands.add_parser(stage, parents=[common], help=description, description=description.capitalize() + ".")
         command.set_defaults(call=_run_stage, stage=stage)
+
+
+def _add_adoption(commands: _Commands, common: argparse.ArgumentParser) -> None:
+    """To begin with, and to find out what is missing."""
     init = commands.add_parser("init", parents=[common], help="propose mlgate.yaml, a contract and a workflow")
     init.add_argument("--force", action="store_true", help="replace files that exist")
     init.set_defaults(call=_init)
+    contract = commands.add_parser("contract", help="write a first contract from data: mlgate contract infer data/train.csv")
+    of_contract = contract.add_subparsers(required=True, metavar="COMMAND")
+    infer = of_contract.add_parser("infer", parents=[common], help="propose rules that a table keeps, for you to edit")
+    infer.add_argument("data", help="CSV, Parquet, JSON lines or Arrow, relative to the working directory")
+    infer.add_argument("--output", metavar="FILE.yaml", help="write a pandera schema there [print the short form for mlgate.yaml]")
+    infer.add_argument("--force", action="store_true", help="replace the file of --output where it exists")
+    infer.set_defaults(call=_infer_contract)
     doctor = commands.add_parser("doctor", parents=[common], help="look at everything a run will need, and say what to do about each")
     doctor.add_argument("--json", action="store_true", help="print what was found for a program")
     doctor.set_defaults(call=_doctor)
+
+
+def _add_planning(commands: _Commands, common: argparse.ArgumentParser) -> None:
     plan = commands.add_parser(
         "plan", parents=[common], help="what each rule can see on this holdout, how many examples it needs, and whom it fails by chance"
     )
@@ -102,6 +140,10 @@ def _parser() -> argparse.ArgumentParser:
     plan.add_argument("--margin", default="", help="try this margin on the main metric instead of the rules of mlgate.yaml")
     plan.add_argument("--json", action="store_true", help="print the plan for a program")
     plan.set_defaults(call=_plan)
+
+
+def _add_jobs(commands: _Commands, common: argparse.ArgumentParser) -> None:
+    """What a job of a workflow does before its stages."""
     setup = commands.add_parser("setup", parents=[common], help="check the configuration and forget earlier runs")
     setup.set_defaults(call=_setup)
     dispatch = commands.add_parser("dispatch", parents=[common], help="check what a dispatched run asks for, and say what it would do")
@@ -113,11 +155,19 @@ def _parser() -> argparse.ArgumentParser:
     )
     dispatch.add_argument("--params", default=os.environ.get("MLGATE_PARAMS") or "", help="parameter overrides, one key=value a line")
     dispatch.set_defaults(call=_dispatch)
+
+
+def _add_several_models(commands: _Commands, common: argparse.ArgumentParser) -> None:
+    """For a repository of several models."""
     changed = commands.add_parser("changed", parents=[common], help="which models of the repository a commit can have changed, and why")
     changed.add_argument("--json", action="store_true", help="print the matrix for a workflow")
     changed.set_defaults(call=_changed)
     aggregate = commands.add_parser("aggregate", parents=[common], help="one answer for all models of the repository")
     aggregate.set_defaults(call=_aggregate)
+
+
+def _add_conversation(commands: _Commands, common: argparse.ArgumentParser) -> None:
+    """What is said on pull requests, and to them."""
     triggering = commands.add_parser(
         "triggering-run", parents=[common], help="in a workflow_run: the pull request of the run before, and its evidence as data"
     )
@@ -153,10 +203,6 @@ def _parser() -> argparse.ArgumentParser:
         help="file name of the workflow that judges, asked for where it posts no report [mlgate.yml]",
     )
     slash.set_defaults(call=_slash_command)
-    schema = commands.add_parser("schema", help="print the JSON Schema of mlgate.yaml or of a stage's evidence")
-    schema.add_argument("of", choices=["config", *STAGE_HELP])
-    schema.set_defaults(call=_schema)
-    return parser
 
 
 def _open(options: argparse.Namespace) -> Workspace:
@@ -209,6 +255,13 @@ def _init(options: argparse.Namespace) -> int:
 
     for line in init.run(options.working_directory.resolve(), options.config, is_forced=options.force):
         print(line[: len(line) - len(line.lstrip())] + plain(line))
+    return 0
+
+
+def _infer_contract(options: argparse.Namespace) -> int:
+    from mlgate.stages.adoption import first_contract
+
+    print(first_contract.run(options.working_directory.resolve(), options.data, options.output, is_forced=options.force), end="")
     return 0
 
 
@@ -412,7 +465,10 @@ def entry_point() -> None:
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is signal.SIG_DFL:
             signal.signal(number, _interrupt)
-    code = main()
+    try:
+        code = main()
+    except BrokenPipeError:  # `mlgate plan | head`
+        code = 1
     for thread in threading.enumerate():
         if thread is not threading.current_thread() and not thread.daemon:
             thread.join()

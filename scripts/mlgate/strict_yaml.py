@@ -58,6 +58,8 @@ class _StrictLoader(yaml.SafeLoader):
             raise yaml.constructor.ConstructorError(None, None, f"'{value}' is no {node.tag.rpartition(':')[2]}", node.start_mark) from None
 
     def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+        if not isinstance(node, yaml.MappingNode):  # `!!map 1`: the base class says so, with its place
+            return super().construct_mapping(node, deep=deep)
         seen: set[object] = set()
         for key_node, _ in node.value:
             if key_node.tag == _BOOLEAN and key_node.value == "on":  # a key of ours; YAML 1.1 takes it for a yes, editors do not

@@ -103,16 +103,16 @@ def scenarios() -> list[Scenario]:
     for task, metrics in ((BALANCED, OF_TWO), (RARE, OF_TWO), (THREE, OF_MANY), (TEN, OF_TEN)):
         for n, disagreement, metric in product(SIZES, DISAGREEMENTS, metrics):
             margin = USUAL_MARGIN if n >= 1000 else WIDE_MARGIN[disagreement]
-            found.append(_scenario(Population(task, disagreement), metric, n, margin))
+            found.append(of_population(Population(task, disagreement), metric, n, margin))
     for n, disagreement, metric in product((200, 1000), DISAGREEMENTS, ("f1_binary", "balanced_accuracy", "kappa")):
         for task in (BALANCED, RARE):
             population = Population(task, disagreement, is_trade=True)
             if population.at_loss(metric, USUAL_MARGIN) is not None and population.at_loss(metric, 0.0) is not None:
-                found.append(_scenario(population, metric, n, USUAL_MARGIN))
+                found.append(of_population(population, metric, n, USUAL_MARGIN))
     return found
 
 
-def _scenario(population: Population, metric: str, n: int, margin: float) -> Scenario:
+def of_population(population: Population, metric: str, n: int, margin: float) -> Scenario:
     task = population.task
     return Scenario(
         family="confusion table",
@@ -120,7 +120,7 @@ def _scenario(population: Population, metric: str, n: int, margin: float) -> Sce
         n=n,
         margin=margin,
         population=f"{population.disagreement * 100:g} % disagree, {task.words}{', threshold moved' if population.is_trade else ''}",
-        draw=lambda loss, runs, generator: _draw(population, metric, n, loss, runs, generator),
+        draw=lambda loss, runs, generator: draw(population, metric, n, loss, runs, generator),
         interval=lambda counts, seed: confusion.difference_interval(
             metric, counts, CONFIDENCE, seed, 1 if task.classes == 2 else None, DRAWS
         ),
@@ -132,7 +132,7 @@ def _scenario(population: Population, metric: str, n: int, margin: float) -> Sce
     )
 
 
-def _draw(population: Population, metric: str, n: int, loss: float, runs: int, generator: np.random.Generator) -> Iterator[JointCounts]:
+def draw(population: Population, metric: str, n: int, loss: float, runs: int, generator: np.random.Generator) -> Iterator[JointCounts]:
     shares = population.at_loss(metric, loss)
     if shares is None:
         raise ValueError(f"no population loses {loss} of {metric}")

@@ -20,6 +20,8 @@ Floats = NDArray[np.float64]
 SIZES = (50, 200, 500, 1000, 5000)
 ROWS = 100_000
 """Of a population."""
+FEWEST_HOLDING = 5
+"""Rows of a holdout that hold the loss, on average over holdouts: with fewer than these nothing is promised of its mean at 95 %."""
 QUICK = {
     ("log_loss", "loss in 2 % of rows", 200),
     ("log_loss", "too sure of itself", 500),
@@ -40,45 +42,60 @@ class Population:
     margin: float
     losses: Callable[[float, np.random.Generator], tuple[Floats, Floats]]
     """(harm >= 0, generator) -> the candidate's and the baseline's loss on each row; more harm, more loss; none, none on average."""
+    share: float = 1.0
+    """Of the rows that hold the loss."""
+
+    def beyond(self, n: int) -> str:
+        """Why nothing is promised of n rows; empty where it is."""
+        if self.share * n >= FEWEST_HOLDING:
+            return ""
+        none = 100 * (1 - self.share) ** n
+        return f"{self.share * n:g} of {n} rows hold the loss on average, and none in {none:.0f} % of the holdouts"
 
 
 def scenarios() -> list[Scenario]:
-    return [
-        Scenario(
-            family="mean losses",
-            metric=population.metric,
-            n=n,
-            margin=population.margin,
-            population=population.words,
-            draw=lambda loss, runs, generator, n=n, population=population: _samples(population, n, loss, runs, generator),
-            interval=_of_means,
-            is_quick=(population.metric, population.words, n) in QUICK,
-        )
-        for population in POPULATIONS
-        for n in SIZES
-    ] + [
-        Scenario(
-            family="RMSE and R2",
-            metric=metric,
-            n=n,
-            margin=margins[metric],
-            population=words,
-            draw=lambda loss, runs, generator, n=n, metric=metric, errors=errors: _predictions(errors, metric, n, loss, runs, generator),
-            interval=lambda sample, seed, metric=metric: _of_predictions(metric, sample, seed),
-            runs=2000 if n < 5000 else 1000,
-            is_quick=(metric, words, n) in QUICK,
-        )
+    found = [of_population(population, n) for population in POPULATIONS for n in SIZES]
+    return [*found, of_population(SEEN_BY_FEW, 200)] + [
+        of_regression(words, errors, metric, margins[metric], n)
         for words, errors, margins in REGRESSIONS
         for metric in ("rmse", "r2")
         for n in SIZES
     ]
 
 
+def of_population(population: Population, n: int) -> Scenario:
+    return Scenario(
+        family="mean losses",
+        metric=population.metric,
+        n=n,
+        margin=population.margin,
+        population=population.words,
+        draw=lambda loss, runs, generator: samples(population, n, loss, runs, generator),
+        interval=_of_means,
+        is_quick=(population.metric, population.words, n) in QUICK,
+        beyond=population.beyond(n),
+    )
+
+
+def of_regression(words: str, errors: Errors, metric: str, margin: float, n: int) -> Scenario:
+    return Scenario(
+        family="RMSE and R2",
+        metric=metric,
+        n=n,
+        margin=margin,
+        population=words,
+        draw=lambda loss, runs, generator: _predictions(errors, metric, n, loss, runs, generator),
+        interval=lambda sample, seed: _of_predictions(metric, sample, seed),
+        runs=2000 if n < 5000 else 1000,
+        is_quick=(metric, words, n) in QUICK,
+    )
+
+
 def _of_means(sample: tuple[Floats, Floats], _: int) -> Interval:
     return compare_means(*sample, CONFIDENCE).interval.mirrored
 
 
-def _samples(population: Population, n: int, loss: float, runs: int, generator: np.random.Generator) -> Iterator[tuple[Floats, Floats]]:
+def samples(population: Population, n: int, loss: float, runs: int, generator: np.random.Generator) -> Iterator[tuple[Floats, Floats]]:
     candidate, baseline = losing(population, loss)
     for _ in range(runs):
         rows = generator.integers(0, ROWS, n)
@@ -140,7 +157,7 @@ def _broken(share: float, of: Callable[[Floats], Floats]) -> Callable[[float, np
     return losses
 
 
-def _absolute(
+def absolute(
     errors: Callable[[np.random.Generator], Floats], share: float = 1.0, digits: int | None = None
 ) -> Callable[[float, np.random.Generator], tuple[Floats, Floats]]:
     """Absolute errors, perhaps rounded so that many are tied; on a share of the rows the candidate's grow by exponential steps."""
@@ -153,7 +170,7 @@ def _absolute(
     return losses
 
 
-def _differing_by(tail: Callable[[np.random.Generator], Floats]) -> Callable[[float, np.random.Generator], tuple[Floats, Floats]]:
+def differing_by(tail: Callable[[np.random.Generator], Floats]) -> Callable[[float, np.random.Generator], tuple[Floats, Floats]]:
     """Differences of one shape, moved by the harm, beside losses that hardly differ."""
 
     def losses(harm: float, random: np.random.Generator) -> tuple[Floats, Floats]:
@@ -181,7 +198,7 @@ def _right_or_wrong(disagreement: float) -> Callable[[float, np.random.Generator
     return losses
 
 
-def _normal(random: np.random.Generator) -> Floats:
+def normal(random: np.random.Generator) -> Floats:
     return random.normal(0, 1, ROWS)
 
 
@@ -196,29 +213,32 @@ def _log_normal(random: np.random.Generator) -> Floats:
 POPULATIONS = [
     Population("log_loss", "noisier everywhere", 0.02, _noisier(_log_losses)),
     Population("log_loss", "too sure of itself", 0.02, _surer),
-    Population("log_loss", "loss in 4 % of rows", 0.02, _broken(0.04, _log_losses)),
-    Population("log_loss", "loss in 2 % of rows", 0.02, _broken(0.02, _log_losses)),
+    Population("log_loss", "loss in 4 % of rows", 0.02, _broken(0.04, _log_losses), 0.04),
+    Population("log_loss", "loss in 2 % of rows", 0.02, _broken(0.02, _log_losses), 0.02),
     Population("brier", "noisier everywhere", 0.01, _noisier(_brier)),
-    Population("brier", "loss in 2 % of rows", 0.008, _broken(0.02, _brier)),
-    Population("mae", "normal errors", 0.05, _absolute(_normal)),
-    Population("mae", "errors of t(3)", 0.05, _absolute(_t3, 0.3)),
-    Population("mae", "log-normal errors, loss in 4 % of rows", 0.05, _absolute(_log_normal, 0.04)),
-    Population("mae", "loss in 2 % of rows", 0.05, _absolute(_normal, 0.02)),
-    Population("mae", "whole numbers", 0.05, _absolute(_t3, 0.3, 0)),
-    Population("own, a value an example", "log-normal differences, sigma 1.5", 0.3, _differing_by(lambda r: r.lognormal(0, 1.5, ROWS) / 3)),
-    Population("own, a value an example", "Pareto differences, 2.5", 0.1, _differing_by(lambda r: r.pareto(2.5, ROWS) / 3)),
-    Population("own, a value an example", "heavy-tailed loss in 2 % of rows", 0.1, _differing_by(_heavy_in(0.02))),
-    # beyond what is promised, shown with what it comes to: fewer than ten rows hold the loss, or hardly more of the tail is ever seen
-    Population("mae", "loss in 0.5 % of rows", 0.05, _absolute(_normal, 0.005)),
-    Population("own, a value an example", "log-normal differences, sigma 2", 0.8, _differing_by(lambda r: r.lognormal(0, 2, ROWS) / 3)),
+    Population("brier", "loss in 2 % of rows", 0.008, _broken(0.02, _brier), 0.02),
+    Population("mae", "normal errors", 0.05, absolute(normal)),
+    Population("mae", "errors of t(3)", 0.05, absolute(_t3, 0.3)),
+    Population("mae", "log-normal errors, loss in 4 % of rows", 0.05, absolute(_log_normal, 0.04), 0.04),
+    Population("mae", "loss in 2 % of rows", 0.05, absolute(normal, 0.02), 0.02),
+    Population("mae", "whole numbers", 0.05, absolute(_t3, 0.3, 0)),
+    Population("own, a value an example", "log-normal differences, sigma 1.5", 0.3, differing_by(lambda r: r.lognormal(0, 1.5, ROWS) / 3)),
+    Population("own, a value an example", "Pareto differences, 2.5", 0.1, differing_by(lambda r: r.pareto(2.5, ROWS) / 3)),
+    Population("own, a value an example", "heavy-tailed loss in 2 % of rows", 0.1, differing_by(_heavy_in(0.02)), 0.02),
+    Population("mae", "loss in 1 % of rows", 0.05, absolute(normal, 0.01), 0.01),
+    # of 500 rows 2.5 hold the loss: beyond what is promised, shown with what it comes to
+    Population("mae", "loss in 0.5 % of rows", 0.05, absolute(normal, 0.005), 0.005),
+    Population("own, a value an example", "log-normal differences, sigma 2", 0.8, differing_by(lambda r: r.lognormal(0, 2, ROWS) / 3)),
     Population("own, a value an example", "right or wrong, 4 % disagree", 0.01, _right_or_wrong(0.04)),
     Population("own, a value an example", "right or wrong, 10 % disagree", 0.02, _right_or_wrong(0.1)),
 ]
 
+SEEN_BY_FEW = Population("mae", "loss in 1 % of rows, a margin that 200 rows can see", 0.15, absolute(normal, 0.01), 0.01)
+
 Errors = Callable[[float, np.random.Generator], tuple[Floats, Floats]]
 
 
-def _squared(errors: Callable[[np.random.Generator], Floats], share: float, noise: float) -> Errors:
+def squared(errors: Callable[[np.random.Generator], Floats], share: float, noise: float) -> Errors:
     def of_both(harm: float, random: np.random.Generator) -> tuple[Floats, Floats]:
         baseline = errors(random)
         added = random.normal(0, noise, ROWS) + harm * random.normal(0, 1, ROWS) * (random.random(ROWS) < share)
@@ -233,10 +253,10 @@ def _t5(random: np.random.Generator) -> Floats:
 
 
 REGRESSIONS: list[tuple[str, Errors, dict[str, float]]] = [
-    ("normal errors", _squared(_normal, 1.0, 0.3), {"rmse": 0.05, "r2": 0.02}),
-    ("errors of t(5)", _squared(_t5, 1.0, 0.3), {"rmse": 0.05, "r2": 0.02}),
-    ("loss in 4 % of rows", _squared(_normal, 0.04, 0.1), {"rmse": 0.05, "r2": 0.02}),
-    ("loss in 2 % of rows", _squared(_normal, 0.02, 0.1), {"rmse": 0.05, "r2": 0.02}),
+    ("normal errors", squared(normal, 1.0, 0.3), {"rmse": 0.05, "r2": 0.02}),
+    ("errors of t(5)", squared(_t5, 1.0, 0.3), {"rmse": 0.05, "r2": 0.02}),
+    ("loss in 4 % of rows", squared(normal, 0.04, 0.1), {"rmse": 0.05, "r2": 0.02}),
+    ("loss in 2 % of rows", squared(normal, 0.02, 0.1), {"rmse": 0.05, "r2": 0.02}),
 ]
 
 

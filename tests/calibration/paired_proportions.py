@@ -10,6 +10,7 @@ import numpy as np
 
 from calibration.scenario import CONFIDENCE, Scenario
 from mlgate.stats.intervals import Interval, tango_interval
+from mlgate.stats.planning import PairedProportions
 
 SIZES = (200, 500, 1000, 5000)
 DISAGREEMENTS = (0.02, 0.04, 0.1)
@@ -31,6 +32,7 @@ def scenarios() -> list[Scenario]:
             interval=_interval,
             runs=20_000,
             is_quick=n == 200,
+            noise=lambda sample: PairedProportions(sample[2], (sample[0] + sample[1]) / sample[2]),
         )
         for n, disagreement in product(SIZES, DISAGREEMENTS)
         for margin in MARGINS[disagreement]

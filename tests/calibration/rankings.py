@@ -136,17 +136,17 @@ def scenarios() -> list[Scenario]:
     found = []
     for n, disagreement, metric in product(SIZES, DISAGREEMENTS, ("roc_auc", "pr_auc")):
         for shares, words in ((BALANCED, "2 balanced classes"), (RARE, "10 % positive")):
-            found.append(_scenario(Scores(shares, 0.9, disagreement), metric, n, words))
-            found.append(_scenario(Scores(shares, 0.9, disagreement, is_moved=True), metric, n, words))
+            found.append(of_scores(Scores(shares, 0.9, disagreement), metric, n, words))
+            found.append(of_scores(Scores(shares, 0.9, disagreement, is_moved=True), metric, n, words))
             if disagreement == 0.02:
-                found.append(_scenario(Scores(shares, 0.98, disagreement), metric, n, words))
-        found.append(_scenario(Scores(THREE, 0.9, disagreement), metric, n, "3 classes, one of 10 %"))
+                found.append(of_scores(Scores(shares, 0.98, disagreement), metric, n, words))
+        found.append(of_scores(Scores(THREE, 0.9, disagreement), metric, n, "3 classes, one of 10 %"))
         if n in (500, 1000):
-            found.append(_scenario(Scores(TEN, 0.9, disagreement), metric, n, "10 classes of 3 to 22 %"))
+            found.append(of_scores(Scores(TEN, 0.9, disagreement), metric, n, "10 classes of 3 to 22 %"))
     return found
 
 
-def _scenario(scores: Scores, metric: str, n: int, words: str) -> Scenario:
+def of_scores(scores: Scores, metric: str, n: int, words: str, margin: float | None = None) -> Scenario:
     share = scores.disagreement * 100
     changed = f"scores of {share:g} % of the positives moved" if scores.is_moved else f"all scores new, {share:g} % disagree"
     is_dear = len(scores.shares) > 2
@@ -154,7 +154,7 @@ def _scenario(scores: Scores, metric: str, n: int, words: str) -> Scenario:
         family="ranking",
         metric=metric,
         n=n,
-        margin=scores.disagreement / 4 if scores.is_moved else 0.01 if n >= 1000 else 0.03,  # so few rows cannot lose much
+        margin=margin or (scores.disagreement / 4 if scores.is_moved else 0.01 if n >= 1000 else 0.03),  # so few rows cannot lose much
         population=f"{changed}, ROC AUC {scores.area:g}, {words}",
         draw=lambda loss, runs, generator: (scores.draw(metric, n, loss, generator) for _ in range(runs)),
         interval=lambda sample, seed: interval(metric, sample, seed),

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from mlgate.stats.intervals import Interval
+from mlgate.stats.planning import Noise
 from mlgate.stats.verdict import decide
 
 ALPHA = 0.05
@@ -43,6 +44,12 @@ class Scenario:
     """Of each of the two populations, worse by the margin and unchanged, when everything is run."""
     is_quick: bool = False
     """Also run, with fewer runs, by `make test`."""
+    noise: Callable[[Any], Noise] | None = None
+    """What `mlgate plan` takes from a sample; None where it is the interval."""
+    beyond: str = ""
+    """Why nothing is promised here, although it is shown; empty where the promise is to hold."""
+    is_held_out: bool = False
+    """No constant of any method was ever chosen with a look at this population."""
 
     @property
     def name(self) -> str:

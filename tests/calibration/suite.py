@@ -11,7 +11,10 @@ from dataclasses import replace
 from calibration import (
     clusters,
     confusion_tables,
+    drift,
     gaps,
+    held_out,
+    high_confidence,
     holdout_reuse,
     latencies,
     means,
@@ -34,6 +37,7 @@ def scenarios() -> list[Scenario]:
         *_at_most(250, gaps.scenarios()),
         *_at_most(400, latencies.scenarios()),
         *_at_most(1000, means.scenarios()),
+        *held_out.scenarios(),
         *_at_most(150, own_numbers.scenarios()),
         *paired_proportions.scenarios(),
         *training_noise.scenarios(),
@@ -44,8 +48,10 @@ def promises() -> list[Promise]:
     return [
         *naive_rules.promises(),
         *slices.promises(),
+        *high_confidence.promises(),
         *holdout_reuse.promises(),
         *_promises_at_most(600, sequential.promises()),
+        *drift.promises(),
     ]
 
 

@@ -48,6 +48,8 @@ class LadderRung(Record):
     step: float
     """By more than this it had to be beaten."""
     is_new_best: bool
+    is_same: bool = False
+    """Every answer is the baseline's, on enough examples: it may be called no worse without being a new best."""
 
 
 class Comparison(Record):
@@ -69,7 +71,7 @@ class Comparison(Record):
     verdict: Verdict | None
     margin: float | None
     more_examples: int | None = None
-    """For `cannot tell`: how many more would settle it."""
+    """For `cannot tell`: how many more would settle it, were the difference measured the true one."""
     p_value: float | None = None
     """Of the hypothesis that both models are equally good, two-sided; shown, decides nothing."""
     p_value_of: Text = ""
@@ -86,6 +88,8 @@ class Comparison(Record):
     """How many training runs of the candidate and of the baseline the interval covers, its values being their means."""
     certifies: Literal["this artefact", "the training code"] | None = None
     """What a verdict here is about: one set of predictions, or whatever the code trains; None where there is no interval."""
+    open_by: Text = ""
+    """Of a gap between groups: of which of them too little is known, and how many examples they have; for `cannot tell`."""
 
     @property
     def title(self) -> str:
@@ -131,6 +135,10 @@ class PlannedRule(Record):
     """How these were computed."""
     warning: Text = ""
     """What to know, and to do, about a rule that fails such a model too often; empty where it does not."""
+    unplanned: Text = ""
+    """Why nothing can be expected of it; empty where something is."""
+    seeds: tuple[int, int] | None = None
+    """How many training runs of the candidate and of the baseline this is for, beside the examples; None of two artefacts."""
 
 
 class AgainstBaseline(Record):

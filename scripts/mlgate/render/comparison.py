@@ -147,6 +147,7 @@ def methods_section(gate: GateFindings) -> Section | None:
     if gate.planning:
         blocks.append(Paragraph(("What the rules of this change do to a model exactly as good as the baseline:",)))
         blocks.append(_planning_table(gate))
+        blocks += [Paragraph((said,)) for said in _unplanned(gate.planning)]
     return Section("methods", "How sure the comparison is: methods, and what the rules can see", tuple(blocks))
 
 
@@ -222,13 +223,25 @@ def _planning_table(gate: GateFindings) -> Table:
                 (share(rule.fails_unchanged),),
                 (share(rule.cannot_tell_unchanged),),
                 (seen(rule),),
-                (f"{rule.examples_needed:,}" if rule.examples_needed else numbers.NONE,),
+                (numbers.needed(rule.examples_needed),),
             )
             for rule in gate.planning
         ),
         unit="rule",
         is_cut_last=True,
     )
+
+
+def _unplanned(rules: Sequence[PlannedRule]) -> list[str]:
+    """Why columns are empty: a reason is given once, whatever the number of rules."""
+    by_reason: dict[str, list[str]] = {}
+    for rule in rules:
+        if rule.unplanned:
+            by_reason.setdefault(rule.unplanned, []).append(f"“{rule.rule}”")
+    told = [f"Nothing can be expected of {', '.join(names)}: {reason}." for reason, names in by_reason.items()]
+    if any(rule.seeds and not rule.unplanned for rule in rules):
+        told.append("Over several seeds no number of examples is given: more of them leave the noise of training as it is.")
+    return told
 
 
 def slices_section(gate: GateFindings) -> Section | None:
@@ -383,7 +396,9 @@ def _verdict(row: Comparison, rules: Sequence[RuleResult] = (), *, has_sight: bo
     words = f"{_MARKS[row.verdict]} {row.verdict}".replace(" ", numbers.NBSP)
     if row.verdict == "cannot tell" and row.ladder is not None and not row.ladder.is_new_best:
         words += "; no new best"
-    settled = f"{numbers.count(row.more_examples, 'more example')} would settle it" if row.more_examples else ""
+    more = numbers.about(row.more_examples, "more example") if row.more_examples else ""
+    settled = f"about {more} would settle it, if the difference stays" if more else ""
+    settled = "; ".join(filter(None, [row.open_by, settled]))
     return ("; ".join(filter(None, [words, settled if row.verdict == "cannot tell" else "", _sight(row) if has_sight else ""])),)
 
 

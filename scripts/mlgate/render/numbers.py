@@ -126,6 +126,18 @@ def count(number: int, one: str, many: str | None = None) -> str:
     return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
+def needed(examples: int | None) -> str:
+    """How many examples a rule needs, as far as anybody would collect them: `2,535`, `over 1 million`."""
+    if not examples:
+        return NONE
+    return f"{examples:,}" if examples <= 1_000_000 else f"over 1{NBSP}million"
+
+
+def about(number: int, one: str) -> str:
+    """`410 rows`, `1,300 rows` of 1,234: rounded up to two digits, where more would only look exact."""
+    return count(int(rounded_up(number)), one)
+
+
 def _number(number: float, decimals: int) -> str:
     if number and not 1e-6 <= abs(number) < 1e9:
         return f"{number:.3g}".replace("-", MINUS)

@@ -21,6 +21,7 @@ from mlgate.stages.decision import closed_before, holdout_ledger, judging, overr
 from mlgate.stages.decision.candidate import Candidate
 from mlgate.stages.decision.holdout_ledger import Ledger
 from mlgate.stages.revisions import lineage, moved_base, release
+from mlgate.stages.validation import profiles
 from mlgate.stats import quantiles
 from mlgate.store import Store, open_store
 from mlgate.workspace import StageResult, Workspace
@@ -107,12 +108,13 @@ def _ledger(workspace: Workspace, candidate: Candidate, baseline: Baseline | Non
     return holdout_ledger.opened(workspace, store, candidate.predictions, file.sha256, recorded, share)
 
 
-def _climbing(ledger: Ledger | None, asked: Config, store: Store) -> Callable[[list[Comparison]], list[Comparison]]:
-    """What the rules make of rows before they are held against them: the Ladder, where they ask for it."""
+def _climbing(ledger: Ledger | None, asked: Config, store: Store) -> Callable[[list[Comparison], bool], list[Comparison]]:
+    """What the rules make of rows before they are held against them: the Ladder, where they ask for it. It is told the rows, and whether
+    every answer is the baseline's."""
     gate = asked.gate
     if ledger is None or gate.holdout.reuse != "ladder":
-        return lambda rows: rows
-    return lambda rows: holdout_ledger.climbed(ledger, rows, store, gate.confidence, gate.holdout.budget)
+        return lambda rows, _: rows
+    return lambda rows, same: holdout_ledger.climbed(ledger, rows, store, gate.confidence, gate.holdout.budget, is_same=same)
 
 
 def _with_use(workspace: Workspace, ledger: Ledger | None, asked: Config, findings: GateFindings, store: Store) -> GateFindings:
@@ -142,7 +144,8 @@ def _recorded(
             if (outdated := recording.outdated(workspace)) is not None:
                 findings = findings.model_copy(update={"outdated": outdated})
                 return StageResult(status=status, summary=f"{summary}\nnot recorded as a baseline, outdated: {outdated}", findings=findings)
-            reason = recording.record(workspace, model, candidate.path, store, use)
+            kept = profiles.records(workspace, workspace.commit) if workspace.commit else {}
+            reason = recording.record(workspace, model, candidate.path, store, {**use, **kept})
             findings = holdout_ledger.as_counted(findings)
     except RefusedError as error:
         findings = holdout_ledger.as_counted(findings, error)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mlgate import evidence as records
-from mlgate.config import USUAL_METRICS, Config, RuleConfig, Task, kind_of_baseline
+from mlgate.config import CLASSIFICATION_METRICS, REGRESSION_METRICS, USUAL_METRICS, Config, RuleConfig, Task, kind_of_baseline
 from mlgate.console import plain
 from mlgate.errors import InputError
 from mlgate.evaluation import loading, predictions
@@ -21,7 +21,7 @@ from mlgate.render import numbers
 from mlgate.stages.adoption import proposed_margin
 from mlgate.stages.baseline import lookup
 from mlgate.stages.baseline.run_artifacts import predictions_of
-from mlgate.stages.decision import comparison, planned
+from mlgate.stages.decision import comparison, fairness, latency, planned
 from mlgate.stages.decision.comparison import Examination
 from mlgate.stages.decision.planned import Known
 from mlgate.stages.revisions import lineage
@@ -34,7 +34,6 @@ MANY_USES = 32
 _FEW_DIFFERING = 30
 """Examples that two models differ on; fewer leave their share wide open."""
 _MOST_EXAMPLES = planning.MOST_EXAMPLES
-_NO_INTERVAL = "no prediction stands behind its number here, or it has no interval: nothing can be said"
 
 
 @dataclass(frozen=True)
@@ -88,7 +87,7 @@ class Plan:
             f"  Smallest loss seen, examples needed: with a power of {self.power:g}, each bound at {self.confidence * 100:g} % confidence.",
         ]
         shown += [plain(f"! {rule.warning}.") for rule in self.rules if rule.warning]
-        shown += [plain(f"- {rule.rule}: {_NO_INTERVAL}") for rule in self.rules if rule.fails_unchanged is None]
+        shown += [plain(f"- {rule.rule}: nothing can be said, since {rule.unplanned}.") for rule in self.rules if rule.unplanned]
         shown += [f"  {plain(line)}" for line in (*map(_what_pairing_buys, self.unpaired), *self.remarks)]
         return shown
 
@@ -99,7 +98,7 @@ class Plan:
             numbers.NONE if rule.fails_unchanged is None else numbers.share(rule.fails_unchanged),
             numbers.NONE if rule.cannot_tell_unchanged is None else numbers.share(rule.cannot_tell_unchanged),
             scale.loss(rule.visible_loss) if rule.visible_loss else numbers.NONE,
-            f"{rule.examples_needed:,}" if rule.examples_needed else numbers.NONE,
+            numbers.needed(rule.examples_needed),
         ]
 
     def as_json(self) -> str:
@@ -190,7 +189,7 @@ def run(working_directory: Path, config_path: str, environ: Mapping[str, str], q
     found = None if question.examples is not None and question.disagreement is not None else _at_hand(workspace)
     if found is None:
         return _imagined(workspace, config, question)
-    return _measured(config, question, found)
+    return _measured(config, question, found, workspace.config_path)
 
 
 @dataclass(frozen=True)
@@ -265,7 +264,7 @@ def _paired(workspace: Workspace, candidate: Predictions, other: Predictions) ->
     return pairing if pairing.shared_examples > 1 else None
 
 
-def _measured(config: Config, question: Asked, found: _AtHand) -> Plan:
+def _measured(config: Config, question: Asked, found: _AtHand, where: str) -> Plan:
     """From predictions: how far two models lie apart is seen, or at least what one model's errors are like."""
     config = config.resolved(found.candidate.task)
     is_classifier = found.candidate.classes is not None
@@ -275,7 +274,10 @@ def _measured(config: Config, question: Asked, found: _AtHand) -> Plan:
         apart = f"this model and {found.whose} differ in being right on {numbers.share(share)} of them" if share is not None else ""
         basis = apart or f"by how far the errors of this model and {found.whose} lie apart"
     else:
-        share = (planning.ASSUMED_DISAGREEMENT if question.disagreement is None else question.disagreement) if is_classifier else None
+        share = question.disagreement
+        if share is None and is_classifier:
+            share = planned.assumed_disagreement(found.candidate)
+        share = share if is_classifier else None
         pairings = planned.beside_twins(found.candidate, *([share] if share is not None else []))
         told = (
             "as asked" if question.disagreement is not None and is_classifier else "assumed, since no other model's predictions are at hand"
@@ -287,7 +289,7 @@ def _measured(config: Config, question: Asked, found: _AtHand) -> Plan:
         )
         basis = f"{how} ({told})"
     n = pairings[0].shared_examples
-    known = _known(config, pairings, share)
+    known = _known(config, pairings, share, where)
     if question.examples is not None:
         known = [replace(one, noise=one.noise.at(question.examples) if one.noise else None) for one in known]
         basis = f"{question.examples:,} examples, as asked, like the {n:,} at hand; {basis}"
@@ -296,14 +298,15 @@ def _measured(config: Config, question: Asked, found: _AtHand) -> Plan:
     remarks = _unknown_rows(config, known)
     if found.other is not None and question.disagreement is None and share is not None and (differing := round(share * n)) < _FEW_DIFFERING:
         at_most = numbers.rounded_up(planning.largest_share(differing, n, config.gate.confidence))
+        told = f"Only {numbers.count(differing, 'example')}" if differing else "No example"
         remarks.append(
-            f"Only {numbers.count(differing, 'example')} of {n:,} told these two models apart; two others may differ more. For a plan on "
+            f"{told} of {n:,} told these two models apart; two others may differ more. For a plan on "
             f"the safe side, say --disagreement {at_most:g}."
         )
     return _plan(config, question, known, question.examples or n, share, basis, remarks)
 
 
-def _known(config: Config, pairings: Sequence[Pairing], share: float | None) -> list[Known]:
+def _known(config: Config, pairings: Sequence[Pairing], share: float | None, where: str) -> list[Known]:
     """A row a metric; of several imagined twins the rows of the first, with the noise of all."""
     tables = []
     for pairing in pairings:
@@ -315,7 +318,7 @@ def _known(config: Config, pairings: Sequence[Pairing], share: float | None) -> 
             baseline=None,
             pairing=pairing,
         )
-        rows = comparison.comparisons(examined, lambda _: None)
+        rows = [*comparison.comparisons(examined, lambda _: None), *fairness.compared(examined, where, lambda _: None).rows]
         tables.append([planned.known(row, pairing.shared_examples, examined.confidence, share) for row in rows])
     together = []
     for at, one in enumerate(tables[0]):
@@ -332,9 +335,32 @@ def _own(pairing: Pairing) -> dict[str, MetricValue]:
 
 
 def _unknown_rows(config: Config, known: Sequence[Known]) -> list[str]:
+    """Rules that no row is there for, and why: a line a reason."""
     titles = {one.row.title for one in known}
-    missing = [rule.title for rule in config.gate.rules if rule.title not in titles]
-    return [f"Not planned: {', '.join(missing)}; only rules on metrics of the whole holdout are."] if missing else []
+    by_reason: dict[str, list[str]] = {}
+    for rule in config.gate.rules:
+        reason = _unplanned(rule, config, is_known=rule.title in titles)
+        if reason:
+            by_reason.setdefault(reason, []).append(rule.title)
+    return [f"Not planned: {', '.join(dict.fromkeys(titles))}: {reason}." for reason, titles in by_reason.items()]
+
+
+def _unplanned(rule: RuleConfig, config: Config, *, is_known: bool) -> str:
+    if rule.slices is not None:
+        return "of every slice the gate's report says whether it has enough examples"
+    if rule.fairness is not None and not is_known:
+        return f"the predictions at hand say nothing of '{rule.group}', or the metric has no value there"
+    if rule.fairness is not None and rule.margin is None:
+        return "a limit on the gap itself asks nothing of the baseline"
+    if is_known:
+        return ""
+    if rule.on is not None:
+        return f"the predictions on '{rule.on}' are compared by the gate alone; its report plans this rule"
+    if rule.metric in (*CLASSIFICATION_METRICS, *REGRESSION_METRICS):
+        return "the predictions at hand give it no value (probabilities that are not there, or a single class)"
+    if rule.metric in latency.names(config, None):
+        return "how long requests take is measured anew in every run"
+    return "it is one number of each model, and nothing says how far chance moves it"
 
 
 def _imagined(workspace: Workspace, config: Config, question: Asked) -> Plan:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from mlgate.stats.distributions import normal_quantile
 from mlgate.stats.intervals import Interval
 
 Floats = NDArray[np.float64]
@@ -19,6 +20,8 @@ Floats = NDArray[np.float64]
 OF_SUFFICIENT_STATISTICS = "paired bootstrap of sufficient statistics"
 MAX_DRAWS = 4000
 MIN_DRAWS = 400
+BEYOND = 20
+"""Draws beyond a bound; with fewer than half of them it is a matter of luck where it lies."""
 MANY_ROWS = 10_000
 """From here on sums over resampled rows are drawn from their normal limit: the cost no longer depends on the number of rows."""
 
@@ -32,30 +35,56 @@ def seed_of(holdout_sha256: str, metric: str) -> int:
     return int.from_bytes(hashlib.sha256(f"{holdout_sha256}:{metric}".encode()).digest()[:8], "big")
 
 
-def draws_for(elements: int, budget: int = 20_000_000) -> int:
-    """How many draws to make where each touches `elements` numbers."""
-    return max(MIN_DRAWS, min(MAX_DRAWS, budget // max(elements, 1)))
+def draws_for(elements: int, confidence: float, budget: int = 20_000_000) -> int:
+    """How many draws to make where each touches `elements` numbers: as many as put twenty beyond either bound, unless they are dear."""
+    return max(MIN_DRAWS, min(most_draws(confidence), budget // max(elements, 1)))
 
 
-def percentile_interval(estimate: float, draws: Floats, confidence: float, method: str) -> Interval:
+def most_draws(confidence: float) -> int:
+    """Where draws cost nothing: 4,000, or as many as put twenty beyond a bound; 20,000 at the 99.9 % of fifty uses of a holdout."""
+    return max(MAX_DRAWS, round(BEYOND / (1 - confidence)))
+
+
+def percentile_interval(estimate: float, draws: Floats, confidence: float, method: str, *, is_skewed: bool = False) -> Interval:
     """Interval from bootstrap draws of a difference.
 
     Args:
         estimate: the observed difference.
         draws: the difference on each resample, of shape (b,); NaN where it is not defined there.
         confidence: one-sided.
+        is_skewed: whether the bound on the side of the longer tail is moved outwards by BCa's acceleration.
 
     Returns:
-        Infinite bounds where more than one draw in a hundred is undefined: the sample is too small to say anything.
+        Infinite bounds where more than one draw in a hundred is undefined: the sample is too small to say anything. No nearer than
+        the normal interval where hardly any draws lie beyond a bound, since each is dear or the confidence high.
 
-    Source: Efron (1979), Annals of Statistics 7:1-26.
+    Source: Efron (1979), Annals of Statistics 7:1-26; Efron (1987), JASA 82:171-185, equation 2.3, for a statistic whose acceleration
+    and bias are both a sixth of its skewness, as a mean's are.
     """
     defined = draws[np.isfinite(draws)]
     if defined.size < 0.99 * draws.size or not defined.size:
         return Interval(estimate, -math.inf, math.inf, method)
-    low, high = np.quantile(defined, [1 - confidence, confidence])
+    below, above = _accelerated(defined, confidence) if is_skewed else (confidence, confidence)
+    low, high = np.quantile(defined, [1 - below, above])
+    if defined.size * (1 - confidence) < BEYOND / 2:
+        normal = normal_quantile(confidence) * float(defined.std())
+        low, high = min(low, estimate - normal), max(high, estimate + normal)
     # the observed difference is always among what cannot be excluded
     return Interval(estimate, min(float(low), estimate), max(float(high), estimate), method)
+
+
+def _accelerated(draws: Floats, confidence: float) -> tuple[float, float]:
+    """At which confidence to read the lower and the upper bound off skewed draws; neither below the one asked for."""
+    centred = draws - draws.mean()
+    spread = float(np.sqrt(np.mean(centred**2)))
+    if spread == 0:
+        return confidence, confidence
+    found = []
+    for skewness in (-float(np.mean((centred / spread) ** 3)), float(np.mean((centred / spread) ** 3))):
+        acceleration = max(skewness, 0.0) / 6
+        moved = normal_quantile(confidence) + acceleration
+        found.append(0.5 * math.erfc(-(acceleration + moved / max(1 - acceleration * moved, 0.1)) / math.sqrt(2)))
+    return found[0], found[1]
 
 
 def row_weights(n: int, draws: int, seed: int) -> Iterator[NDArray[np.float64]]:
@@ -91,5 +120,6 @@ def interval_of_means(columns: Floats, statistic: Callable[[Floats], Floats], co
     scale[scale == 0] = 1
     values, vectors = np.linalg.eigh(covariance / np.outer(scale, scale))
     root = vectors * np.sqrt(np.maximum(values, 0))
-    drawn = means + (np.random.default_rng(seed).standard_normal((MAX_DRAWS, k)) @ root.T) * scale
+    draws = most_draws(confidence)
+    drawn = means + (np.random.default_rng(seed).standard_normal((draws, k)) @ root.T) * scale
     return percentile_interval(estimate, statistic(drawn), confidence, OF_SUFFICIENT_STATISTICS)

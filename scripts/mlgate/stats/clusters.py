@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlgate.stats import confusion, losses, means, ranking
-from mlgate.stats.bootstrap import MAX_DRAWS, draws_for, percentile_interval, row_weights
+from mlgate.stats.bootstrap import draws_for, most_draws, percentile_interval, row_weights
 from mlgate.stats.confusion import JointCounts, Margins
 from mlgate.stats.distributions import normal_quantile, t_quantile
 from mlgate.stats.intervals import Interval, tango_interval
@@ -91,11 +91,12 @@ def proportions_interval(gained: NDArray[np.bool_], lost: NDArray[np.bool_], gro
         return _nothing(estimate, PROPORTIONS)
     centred = difference - estimate
     size = n / groups.count
-    by_group = float(np.square(groups.sums(centred)).sum()) * groups.count / (groups.count - 1) + _IMAGINED * size * size
+    seen = float(np.square(groups.sums(centred)).sum()) * groups.count / (groups.count - 1)
+    by_group = seen + _IMAGINED * size * size
     by_row = float(np.square(centred).sum()) + _IMAGINED * size
     effect = max(by_group / by_row, 1.0) * _student(groups.count, confidence) ** 2
     found = tango_interval(float(gained.sum()) / effect, float(lost.sum()) / effect, n / effect, confidence)
-    return Interval(estimate, found.low, found.high, PROPORTIONS)
+    return Interval(estimate, found.low, found.high, PROPORTIONS, math.sqrt(seen) / n or None)
 
 
 def mean_interval(differences: Floats, groups: Groups, confidence: float, widest: float | None = None) -> Interval:
@@ -147,7 +148,7 @@ def squares_interval(metric: str, columns: Floats, groups: Groups, confidence: f
         return _shifted(corrected, estimate, is_centred=False)
     sums = np.column_stack([np.ones(columns.shape[0]), columns])
     by_group = np.column_stack([groups.sums(column) for column in sums.T])
-    drawn = _resampled(by_group, None, seed)
+    drawn = _resampled(by_group, None, confidence, seed)
     return _expanded(estimate, difference(drawn[:, 1:] / drawn[:, :1]), groups.count, confidence)
 
 
@@ -194,9 +195,9 @@ def table_interval(
         return np.asarray(one - confusion.value(metric, Margins(support, theirs, theirs_right), positive))
 
     if groups.count * 5 * classes > _LARGEST_TABLE:
-        drawn = _resampled_rows((label, candidate, baseline), classes, groups, extra, seed)
+        drawn = _resampled_rows((label, candidate, baseline), classes, groups, extra, confidence, seed)
     else:
-        drawn = _resampled(_tables((label, candidate, baseline), groups.codes, groups.count, classes), extra, seed)
+        drawn = _resampled(_tables((label, candidate, baseline), groups.codes, groups.count, classes), extra, confidence, seed)
     centre = _margins_of(counts) + (extra.sums * extra.expected[:, None]).sum(axis=0)
     found = value(drawn) - float(value(centre[None])[0]) + estimate
     return _expanded(estimate, found, groups.count, confidence)
@@ -241,7 +242,7 @@ def areas_interval(
     one, other = scores or (None, None)
     if one is not None and other is not None and target.size * len(codes) <= ranking.MANY_ROWS:
         parts = []
-        for weights in row_weights(groups.count, draws_for(2 * target.size * len(codes)), seed):
+        for weights in row_weights(groups.count, draws_for(2 * target.size * len(codes), confidence), seed):
             of_each = weights.take(groups.codes, axis=1)
             drawn = [ranking.weighted_precision(target, model, codes, of_each) for model in (one, other)]
             parts.append(drawn[0] - drawn[1])
@@ -303,36 +304,38 @@ def _tables(models: tuple[Integers, Integers, Integers], codes: Integers, count:
     return np.concatenate(parts, axis=1).astype(np.float64)
 
 
-def _resampled(sums: Floats, extra: _Extra | None, seed: int) -> Floats:
+def _resampled(sums: Floats, extra: _Extra | None, confidence: float, seed: int) -> Floats:
     """Sums over as many groups as there are, drawn with replacement, and over imagined ones: of shape (draws, columns)."""
     count, columns = sums.shape
     generator = np.random.default_rng(seed)
     if count > MANY_GROUPS and columns <= MANY_GROUPS // 5:
-        drawn = _normal_limit(sums, generator)
+        drawn = _normal_limit(sums, most_draws(confidence), generator)
     else:
-        draws = draws_for(count * max(1, columns // 50))
+        draws = draws_for(count * max(1, columns // 50), confidence)
         drawn = np.concatenate([weights @ sums for weights in row_weights(count, draws, seed)])
     if extra is None or not extra.expected.size:
         return drawn
     return np.asarray(np.maximum(drawn + generator.poisson(extra.expected, size=(drawn.shape[0], extra.expected.size)) @ extra.sums, 0))
 
 
-def _normal_limit(sums: Floats, generator: np.random.Generator) -> Floats:
+def _normal_limit(sums: Floats, draws: int, generator: np.random.Generator) -> Floats:
     centred = sums - sums.mean(axis=0)
     covariance = centred.T @ centred
     scale = np.sqrt(np.diag(covariance))
     scale[scale == 0] = 1
     values, vectors = np.linalg.eigh(covariance / np.outer(scale, scale))
     root = vectors * np.sqrt(np.maximum(values, 0))
-    return np.asarray(sums.sum(axis=0) + (generator.standard_normal((MAX_DRAWS, sums.shape[1])) @ root.T) * scale)
+    return np.asarray(sums.sum(axis=0) + (generator.standard_normal((draws, sums.shape[1])) @ root.T) * scale)
 
 
-def _resampled_rows(models: tuple[Integers, Integers, Integers], classes: int, groups: Groups, extra: _Extra, seed: int) -> Floats:
+def _resampled_rows(
+    models: tuple[Integers, Integers, Integers], classes: int, groups: Groups, extra: _Extra, confidence: float, seed: int
+) -> Floats:
     """As `_resampled`, where tables by group would not fit into memory: one draw after the other, from the rows."""
     label, candidate, baseline = models
     generator = np.random.default_rng(seed)
     right, also_right = np.flatnonzero(candidate == label), np.flatnonzero(baseline == label)
-    draws = draws_for(10 * label.size)
+    draws = draws_for(10 * label.size, confidence)
     drawn = np.empty((draws, 5 * classes))
     for place in range(draws):
         weights = np.bincount(generator.integers(0, groups.count, groups.count), minlength=groups.count)[groups.codes].astype(np.float64)

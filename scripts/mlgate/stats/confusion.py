@@ -7,7 +7,7 @@ many kinds of example there are and not on how many examples.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -171,7 +171,7 @@ def difference_interval(
     expected = imagined.count[None]
     centre = float(_difference(metric, imagined, expected, positive)[0])
     elements = imagined.count.size + 6 * imagined.classes
-    draws = draws or draws_for(elements)
+    draws = draws or draws_for(elements, confidence)
     generator = np.random.default_rng(seed)
     probabilities = imagined.count / imagined.n
     chunk = max(1, _CHUNK_ELEMENTS // elements)
@@ -182,7 +182,14 @@ def difference_interval(
     drawn = np.concatenate(parts) - centre
     if mirror == own:  # such as of a model beside itself: its interval is its own mirror, too
         drawn = np.concatenate([drawn, -drawn])
-    return percentile_interval(estimate, drawn + estimate, confidence, METHOD)
+    # of these few disagreements are imagined, and what losses outnumber gains by is not made up for
+    found = percentile_interval(estimate, drawn + estimate, confidence, METHOD, is_skewed=metric.endswith("_weighted"))
+    widened = float(np.std(drawn))
+    observed = np.random.default_rng([seed, 1]).multinomial(int(counts.n), counts.count / counts.n, size=max(draws // 10, 100))
+    alone = float(np.std(_difference(metric, counts, observed.astype(np.float64), positive)))
+    # The imagined ones are z^2 together: a table with less than one disagreement of its own is taken to have one.
+    error = min(max(alone, widened / normal_quantile(confidence)), widened)
+    return replace(found, standard_error=error) if error > 0 and math.isfinite(error) else found
 
 
 def _difference(metric: str, kinds: JointCounts, counts: Floats, positive: int | None) -> Floats:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlgate.stats.comparison import Model, Pair, UndefinedMetricError, compare, point
+from mlgate.stats.distributions import normal_quantile
 from mlgate.stats.intervals import Interval
 from mlgate.stats.multiplicity import interval_at
 
@@ -27,6 +28,8 @@ RATES = frozenset({"recall", "tpr", "fpr", "selection_rate"})
 """Rates of the positive class of two; every other name is a metric of `stats.comparison`."""
 _ON_PAIRED = 0.9
 """Part of the error allowed that goes to comparing the same two groups in both models; the rest goes to comparing different ones."""
+_DRAWS = 200
+_MOST_DRAWN_GROUPS = 100
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,7 @@ class Group:
     """None where there is nothing to compare with."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Gap:
     """The largest difference between two groups."""
 
@@ -57,6 +60,8 @@ class Gap:
     """Candidate's gap minus baseline's. None without a baseline."""
     n: int
     """Examples the metric looks at, in all these groups."""
+    reach: Floats
+    """(g,): of each of `groups`, how far its bounds lie from its own value, or from its own change; infinite where it has none."""
 
 
 def gap(metric: str, model: Model, groups: Sequence[Integers], confidence: float, seed: int) -> Gap:
@@ -151,7 +156,7 @@ def _gap(metric: str, pair: Pair, groups: Sequence[Integers], confidence: float,
     near, far = (_reach(parts, "candidate", level, seed) for level in (confidence, 1 - alpha / pairs))
     own = _own_interval(candidate, near, far)
     if not has_baseline:
-        return Gap(found, undefined, own, None, None, n)
+        return Gap(found, undefined, own, None, None, n, np.maximum(near.up, near.down))
     baseline = np.array([group.baseline or 0.0 for group in found])
     paired = _reach(parts, "difference", 1 - _ON_PAIRED * alpha, seed)
     level = 1 - (1 - _ON_PAIRED) * alpha / (pairs - 1)
@@ -159,8 +164,22 @@ def _gap(metric: str, pair: Pair, groups: Sequence[Integers], confidence: float,
     high = _most(candidate, baseline, paired, crossed)
     low = -_most(baseline, candidate, _Reach(paired.down, paired.up), crossed.swapped)
     estimate = float(np.ptp(candidate) - np.ptp(baseline))
-    change = Interval(estimate, min(low, estimate), max(high, estimate), METHOD)
-    return Gap(found, undefined, own, float(np.ptp(baseline)), change, n)
+    strays = _strays_by(baseline, paired, crossed, normal_quantile(1 - _ON_PAIRED * alpha), seed)
+    change = Interval(estimate, min(low, estimate), max(high, estimate), METHOD, strays)
+    return Gap(found, undefined, own, float(np.ptp(baseline)), change, n, np.maximum(paired.up, paired.down))
+
+
+def _strays_by(baseline: Floats, paired: _Reach, crossed: _Bounds, z: float, seed: int) -> float | None:
+    """The standard deviation of the upper bound where no group's value changes but by chance: what planning needs of a maximum.
+
+    None where there are too many groups to draw them often, or one has no bounds.
+    """
+    error = (paired.up + paired.down) / 2 / z
+    if not np.isfinite(error).all() or baseline.size > _MOST_DRAWN_GROUPS:
+        return None
+    drawn = np.random.default_rng([seed, 1]).standard_normal((_DRAWS, baseline.size)) * error
+    found = float(np.std([_most(baseline + each, baseline, paired, crossed) for each in drawn]))
+    return found if math.isfinite(found) and found > 0 else None
 
 
 def _own_interval(values: Floats, near: _Reach, far: _Reach) -> Interval:

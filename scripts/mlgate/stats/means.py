@@ -20,6 +20,7 @@ Floats = NDArray[np.float64]
 
 PAIRED_T = "paired t interval"
 CORRECTED_T = "paired t interval with Hall's correction"
+FAR_T = "paired t interval with Hall's correction, few examples carry the difference"
 WIDEST_T = "paired t interval with Hall's correction, allowing for unseen losses"
 CORRECTED_JACKKNIFE = "infinitesimal jackknife with Hall's correction"
 WIDEST_JACKKNIFE = "infinitesimal jackknife with Hall's correction, allowing for unseen losses"
@@ -38,11 +39,15 @@ class Caution:
     """Examples from which on what was seen says how far they lie; with fewer it is the whole range of the losses."""
     negligible: float
     """Corrections that move neither bound by more than this share are left out."""
+    farther: float = 0.0
+    """Added to `reach` where few examples carry the difference, and twice that with fewer than are enough."""
 
 
-OF_MEANS = Caution(reach=1.5, enough=500, negligible=0.02)
+OF_MEANS = Caution(reach=1.5, enough=500, negligible=0.02, farther=0.5)
 OF_SQUARES = Caution(reach=1.75, enough=1000, negligible=0.15)
 """Squares are more skewed than what is squared."""
+FEW_CARRYING = 8
+"""Where fewer examples than these carry the difference, a sample shows its tail too seldom to say how far it goes."""
 
 
 ALLOWING = {WIDEST_T: OF_MEANS.enough, WIDEST_JACKKNIFE: OF_SQUARES.enough}
@@ -81,7 +86,12 @@ def mean_interval(differences: Floats, confidence: float, widest: float | None =
     again from the mean as the farthest one on its side, and moved outwards, never inwards, by Hall's correction for skewness; both fade
     as n grows. With fewer than 500 examples a loss that sits in 2 % of the rows shows itself too seldom: the further examples are then
     as far as losses differ at all (`widest`), and without knowing that, the sample says nothing. No method that sees the differences
-    alone holds there.
+    alone holds there. Where fewer than eight examples carry the difference (Kish's effective number of their squared distances), the
+    farthest one says little of the tail, and the further ones lie twice as far, with fewer than 500 examples two and a half times.
+
+    No interval of a mean can be valid for all distributions (Bahadur and Savage 1956, Annals of Mathematical Statistics 27:1115-1122): a
+    loss in a share p of the rows is in none of n with probability (1 - p)^n. At 95 % this one is for losses that sit in at least
+    five rows of the holdout, on average over holdouts.
 
     The usual advice for small and heavy-tailed samples, the BCa bootstrap (Efron 1987, JASA 82:171-185), does not keep the promise.
     Passes of a model worse by exactly the margin where 5 % are promised, n = 500, of log losses, of log-normal (sigma 1.5) and Pareto
@@ -103,7 +113,8 @@ def mean_interval(differences: Floats, confidence: float, widest: float | None =
         ValueError: no or non-finite differences, or confidence out of range.
 
     Source: Student (1908), Biometrika 6:1-25; Hall (1992), Journal of the Royal Statistical Society B 54:221-228, the cubic
-    transformation; the added examples are ours, after Agresti and Min (2005) for proportions.
+    transformation; Kish (1965), Survey Sampling, for the effective number; the added examples are ours, after Agresti and Min (2005) for
+    proportions.
     """
     check_confidence(confidence)
     if differences.shape[0] == 0 or not np.isfinite(differences).all():
@@ -113,7 +124,9 @@ def mean_interval(differences: Floats, confidence: float, widest: float | None =
     found = _distances(differences, confidence, widest, caution)
     if found is not None and found.is_plain:
         return _around(mean, found, PAIRED_T)
-    return _around(mean, found, CORRECTED_T if differences.shape[0] >= caution.enough else WIDEST_T)
+    if differences.shape[0] < caution.enough:
+        return _around(mean, found, WIDEST_T)
+    return _around(mean, found, FAR_T if found is not None and found.is_of_few else CORRECTED_T)
 
 
 def corrected_interval(
@@ -155,6 +168,23 @@ class _Distances:
     is_plain: bool
     """No correction is worth making: these are Student's t."""
     standard_error: float
+    is_of_few: bool = False
+    """Few examples carry the difference, and others are taken to lie farther."""
+
+
+def carrying(centred: Floats) -> float:
+    """How many examples carry a difference: the effective number of their squared distances from the mean, 1 to n.
+
+    Args:
+        centred: the distances, of shape (n,).
+
+    Source: Kish (1965), Survey Sampling, for weights: the square of their sum over the sum of their squares.
+    """
+    farthest = float(np.abs(centred).max())
+    if farthest == 0:
+        return float(centred.shape[0])
+    squares = (centred / farthest) ** 2  # which neither overflow nor vanish
+    return float(squares.sum()) ** 2 / float(squares @ squares)
 
 
 def _distances(values: Floats, confidence: float, widest: float | None, caution: Caution) -> _Distances | None:
@@ -175,10 +205,12 @@ def _distances(values: Floats, confidence: float, widest: float | None, caution:
     quantile, added = t_quantile(confidence, n - 1), normal_quantile(confidence) ** 2 / 2
     error = math.sqrt(float(centred @ centred) / (n - 1) / n)
     plain = quantile * error
-    low, high = (_distance(side, quantile, added, caution.reach, least / scale) for side in (-centred, centred))
+    is_of_few = caution.farther > 0 and carrying(centred) < FEW_CARRYING
+    reach = caution.reach + (caution.farther if is_enough else 2 * caution.farther) * is_of_few
+    low, high = (_distance(side, quantile, added, reach, least / scale) for side in (-centred, centred))
     if max(low, high) <= (1 + caution.negligible) * plain:
         return _Distances(plain * scale, plain * scale, is_plain=True, standard_error=error * scale)
-    return _Distances(low * scale, high * scale, is_plain=False, standard_error=error * scale)
+    return _Distances(low * scale, high * scale, is_plain=False, standard_error=error * scale, is_of_few=is_of_few)
 
 
 def _around(estimate: float, found: _Distances | None, method: str) -> Interval:

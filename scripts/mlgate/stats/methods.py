@@ -8,7 +8,7 @@ from mlgate.stats.confusion import METHOD as MULTINOMIAL_BOOTSTRAP
 from mlgate.stats.fairness import METHOD as GROUPS
 from mlgate.stats.intervals import TANGO, TANGO_OF_FEW
 from mlgate.stats.mcnemar import NAME as MCNEMAR
-from mlgate.stats.means import CORRECTED_JACKKNIFE, CORRECTED_T, PAIRED_T, WIDEST_JACKKNIFE, WIDEST_T
+from mlgate.stats.means import CORRECTED_JACKKNIFE, CORRECTED_T, FAR_T, PAIRED_T, WIDEST_JACKKNIFE, WIDEST_T
 from mlgate.stats.quantiles import ROUNDS
 from mlgate.stats.ranking import BOOTSTRAP, CORRECTED_DELONG, DELONG, JACKKNIFE
 from mlgate.stats.resampled import METHOD as RESAMPLED
@@ -26,6 +26,7 @@ SOURCES = {
     TANGO_OF_FEW: "Tango (1998), Statistics in Medicine 17:891-908; Clopper and Pearson (1934), Biometrika 26:404-413",
     PAIRED_T: _STUDENT,
     CORRECTED_T: f"{_STUDENT}; {_HALL}",
+    FAR_T: f"{_STUDENT}; {_HALL}; Kish (1965), Survey Sampling",
     WIDEST_T: f"{_STUDENT}; {_HALL}",
     CORRECTED_JACKKNIFE: f"{_JAECKEL}; {_HALL}",
     WIDEST_JACKKNIFE: f"{_JAECKEL}; {_HALL}",

@@ -17,9 +17,10 @@ from typing import Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from mlgate.stats import confusion
 from mlgate.stats.distributions import binomial_tail, normal_quantile
 from mlgate.stats.intervals import Interval, tango_lies_above
-from mlgate.stats.means import ALLOWING, USUAL_WIDENING
+from mlgate.stats.means import ALLOWING, FEWEST, USUAL_WIDENING
 
 POWER = 0.8
 ASSUMED_DISAGREEMENT = 0.1
@@ -186,26 +187,41 @@ class NormalDifference:
 
     n: int
     standard_error: float
-    """Of the difference on n examples; at least 0."""
+    """Of the improvement on n examples; at least 0."""
     widening: float = 1.0
-    """How many times as far as z standard errors the method sets its bounds, for what a sample may not hold."""
+    """How many times as far as z standard errors below the estimate the method sets its lower bound, for what a sample may not hold."""
+    above: float | None = None
+    """The same of the upper bound; None where it is as far. Skewed losses are given more room on the side that they may stray to."""
     enough: int = 0
     """How many examples end its allowance for losses that a small sample does not show; 0 where it makes none."""
+    is_imagined: bool = False
+    """The room beyond z standard errors is that of a fixed number of imagined examples: the more real ones, the less it is."""
+    is_fixed: bool = False
+    """Part of it is noise of training, which more examples leave as it is: other sizes cannot be planned."""
 
     def at(self, n: int) -> NormalDifference:
         """Standard errors shrink with the square root of the number of examples, an allowance for unseen losses with the number itself."""
-        widening = self.widening
-        if self.enough and n != self.n:
-            fewer = widening * math.sqrt(self.n / n)
-            widening = min(widening, USUAL_WIDENING) if n >= self.enough else max(min(widening, USUAL_WIDENING), fewer)
-        return replace(self, n=n, standard_error=self.standard_error * math.sqrt(self.n / n), widening=widening)
+        error = self.standard_error * math.sqrt(self.n / n)
+        above = None if self.above is None else self._widening_at(n, self.above)
+        return replace(self, n=n, standard_error=error, widening=self._widening_at(n, self.widening), above=above)
+
+    def _widening_at(self, n: int, widening: float) -> float:
+        if n == self.n:
+            return widening
+        if self.enough:
+            usual = min(widening, USUAL_WIDENING)
+            return usual if n >= self.enough else max(usual, widening * math.sqrt(self.n / n))
+        if self.is_imagined and widening > 1:
+            return math.sqrt(1 + (widening * widening - 1) * self.n / n)
+        return widening
 
     def outcomes(self, margin: float, confidence: float, improvement: float = 0.0) -> Outcomes:
         """As `Noise.outcomes`; the interval reaches so many standard errors to either side."""
-        z = normal_quantile(confidence) * self.widening
-        better = self._exceeds(improvement, z)
-        passing = self._exceeds(improvement + margin, z)
-        open_ = self._exceeds(improvement + margin, -z)
+        z = normal_quantile(confidence)
+        below, above = z * self.widening, z * (self.widening if self.above is None else self.above)
+        better = self._exceeds(improvement, below)
+        passing = self._exceeds(improvement + margin, below)
+        open_ = self._exceeds(improvement + margin, -above)
         return Outcomes(better, passing - better, open_ - passing, 1 - open_, APPROXIMATE)
 
     def passes(self, margin: float, confidence: float) -> float:
@@ -223,16 +239,34 @@ class NormalDifference:
         return _NORMAL.cdf(distance / self.standard_error - z)
 
 
-def noise_of(interval: Interval, n: int, confidence: float) -> NormalDifference | None:
-    """What an interval says of the noise: its half width is z standard errors, or more of them where it knows its standard error.
+def noise_of(improvement: Interval, n: int, confidence: float, *, is_fixed: bool = False) -> NormalDifference | None:
+    """What an interval says of the noise: its bounds lie z standard errors away, or more of them where it knows its standard error.
 
-    None where it has no finite bounds.
+    Args:
+        improvement: greater is better; `stats.verdict.towards_better` mirrors what is not.
+        n: examples.
+        confidence: of each bound.
+        is_fixed: as `NormalDifference.is_fixed`.
+
+    Returns:
+        None where it has no finite bounds.
     """
-    plain = (interval.high - interval.low) / 2 / normal_quantile(confidence)
-    if not math.isfinite(plain):
+    z = normal_quantile(confidence)
+    half = (improvement.high - improvement.low) / 2
+    if not math.isfinite(half):
         return None
-    error = interval.standard_error
-    return NormalDifference(n, error, plain / error, ALLOWING.get(interval.method, 0)) if error else NormalDifference(n, plain)
+    error = improvement.standard_error or half / z
+    if error == 0:
+        return NormalDifference(n, 0.0, is_fixed=is_fixed)
+    return NormalDifference(
+        n,
+        error,
+        (improvement.estimate - improvement.low) / error / z,
+        (improvement.high - improvement.estimate) / error / z,
+        ALLOWING.get(improvement.method, 0),
+        improvement.method == confusion.METHOD,
+        is_fixed,
+    )
 
 
 def twin_rows(kinds: NDArray[np.int64], share: float, seed: int) -> NDArray[np.int64]:
@@ -302,9 +336,12 @@ def examples_for_margin(noise: Noise, margin: float, confidence: float, power: f
     """How many examples a margin needs, so that a model exactly as good is found no worse with this power.
 
     Returns:
-        None where no number below a billion would do: a margin of 0 asks for better.
+        None where no number below a billion would do: a margin of 0 asks for better, and noise of training stays whatever their number.
     """
-    return None if margin <= 0 else _fewest(lambda n: noise.at(n).passes(margin, confidence) >= power)
+    if margin <= 0 or (isinstance(noise, NormalDifference) and noise.is_fixed):
+        return None
+    least = FEWEST if isinstance(noise, NormalDifference) else 1
+    return _fewest(lambda n: noise.at(n).passes(margin, confidence) >= power, least)
 
 
 def examples_for_threshold(noise: Noise, value: float, limit: float, power: float = POWER) -> int | None:
@@ -322,7 +359,7 @@ def examples_for_threshold(noise: Noise, value: float, limit: float, power: floa
         return None
     # The baseline's own value on another holdout is no whole number of examples.
     smooth = NormalDifference(noise.n, noise.standard_error)
-    return _fewest(lambda n: smooth.at(n).falls_short(value, limit) <= 1 - power)
+    return _fewest(lambda n: smooth.at(n).falls_short(value, limit) <= 1 - power, FEWEST)
 
 
 def largest_share(count: int, n: int, confidence: float) -> float:
@@ -361,9 +398,12 @@ def hoeffding_examples(tolerance: float, reliability: float, uses: int = 1, span
     return math.ceil(span**2 * (math.log(2) - math.log1p(-reliability) + paths) / (2 * tolerance**2))
 
 
-def _fewest(is_enough: Callable[[int], bool]) -> int | None:
-    """The fewest examples that are enough: more are enough, too (up to the steps that whole counts make)."""
-    low, high = 0, 1
+def _fewest(is_enough: Callable[[int], bool], least: int) -> int | None:
+    """The fewest examples from `least` that are enough: more are enough, too (up to the steps that whole counts make).
+
+    With fewer than fifty most metrics have no interval, and nothing is normal.
+    """
+    low, high = least - 1, least
     while not is_enough(high):
         low, high = high, high * 2
         if high > MOST_EXAMPLES:

@@ -205,7 +205,7 @@ def _bootstrapped(
     if mirror < own:
         return _bootstrapped(target, scores[::-1], areas[::-1], codes, confidence, seed).mirrored
     target, scores = target[order], [score.take(order, axis=0) for score in scores]
-    draws = draws_for(2 * n * len(codes))
+    draws = draws_for(2 * n * len(codes), confidence)
     ranked = [[_ranked(target == code, score[:, code]) for code in codes] for score in scores]
     parts = []
     for weights in row_weights(n, draws, seed):

@@ -46,4 +46,4 @@ def resampled_interval(estimate: float, draws: Floats, left_out: Floats, confide
     distance = t_quantile(confidence, blocks - 1) * float(influence.std(ddof=1)) / math.sqrt(blocks)
     plain = Interval(estimate, estimate - distance, estimate + distance, METHOD)
     jackknife = corrected_interval(estimate, influence, confidence) or plain
-    return Interval(estimate, min(drawn.low, jackknife.low), max(drawn.high, jackknife.high), METHOD)
+    return Interval(estimate, min(drawn.low, jackknife.low), max(drawn.high, jackknife.high), METHOD, float(np.nanstd(draws)) or None)

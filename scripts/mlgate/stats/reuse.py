@@ -182,6 +182,25 @@ def step_of(error: float, margin: float, confidence: float, budget: int) -> floa
     return max(error, normal_quantile(bonferroni_confidence(confidence, budget)) * error - margin)
 
 
+def is_as_good_for_all(reach: float, margin: float, confidence: float, budget: int) -> bool:
+    """Whether a candidate whose every answer is the baseline's may be called no worse on the Ladder, though it is no new best.
+
+    The Ladder's proof counts the sequences of answers that whoever sends candidates can see (Blum and Hardt 2015, the compression
+    argument of the theorem on the Ladder). That two files of predictions are equal follows from the files, whatever the labels: the
+    answer could have been given without the holdout, adds no sequence, and tells nothing of it; the best so far stays. What remains is that
+    models which agree on n examples may differ on others, which budget candidates would use: none seen in n excludes shares above
+    1 - delta^(1 / n), so that a bound with delta / budget is farther by log(delta / budget) / log(delta).
+
+    Args:
+        reach: from the difference, which is 0, to its lower bound at `confidence`; at least 0.
+        margin: of the rule, at least 0.
+        confidence: one-sided, that all `budget` candidates together are to keep.
+        budget: at least 1.
+    """
+    alpha = 1 - confidence
+    return reach * math.log(alpha / budget) / math.log(alpha) < margin
+
+
 def chance_of_new_best(loss: float, step: float, error: float) -> float:
     """The chance that a model worse than the best so far by `loss` (negative: better) is released as a new best."""
     return _phi(-_ratio(loss + step, error))

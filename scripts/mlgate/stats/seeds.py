@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mlgate.stats.distributions import t_quantile
+from mlgate.stats.distributions import normal_quantile, t_quantile
 from mlgate.stats.intervals import Interval, check_confidence
 
 Floats = NDArray[np.float64]
@@ -50,6 +50,11 @@ class TrainingNoise:
     standard_error: float
     degrees: float
     method: str
+
+    @property
+    def known_error(self) -> float | None:
+        """The standard error; None where the numbers are too large to compute with."""
+        return self.standard_error if math.isfinite(self.standard_error) else None
 
     def distance(self, confidence: float) -> float:
         """From the estimate to its bound; infinite where the numbers are too large to compute with."""
@@ -104,7 +109,7 @@ def interval_of_runs(runs: Runs, confidence: float) -> Interval:
     check_confidence(confidence)
     noise = training_noise(runs)
     distance = noise.distance(confidence) if min(runs.candidate.size, runs.baseline.size) >= FEWEST_ALONE else math.inf
-    return Interval(runs.estimate, runs.estimate - distance, runs.estimate + distance, noise.method)
+    return Interval(runs.estimate, runs.estimate - distance, runs.estimate + distance, noise.method, noise.known_error)
 
 
 def with_training_noise(of_examples: Interval, runs: Runs, confidence: float) -> Interval:
@@ -127,4 +132,8 @@ def with_training_noise(of_examples: Interval, runs: Runs, confidence: float) ->
     distance = noise.distance(confidence)
     low = math.hypot(of_examples.estimate - of_examples.low, distance)
     high = math.hypot(of_examples.high - of_examples.estimate, distance)
-    return Interval(estimate, estimate - low, estimate + high, f"{of_examples.method}{JOINED}{noise.method}")
+    half = (of_examples.high - of_examples.low) / 2
+    examples = of_examples.standard_error or half / normal_quantile(confidence)
+    error = math.hypot(examples, noise.standard_error)
+    method = f"{of_examples.method}{JOINED}{noise.method}"
+    return Interval(estimate, estimate - low, estimate + high, method, error if math.isfinite(error) else None)

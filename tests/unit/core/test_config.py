@@ -82,7 +82,8 @@ def test_three_keys_are_enough() -> None:
         ("gate: {rulez: []}", "gate.rulez: unknown key; did you mean 'rules'?"),
         ("gate: {rules: [{metric: accuracy, mim: 1}]}", "gate.rules[0].mim: unknown key; did you mean 'min'?"),
         ("data: {contracts: [{data: a.csv, schema: a.yaml, shcema: b}]}", "data.contracts[0].shcema: unknown key; did you mean 'schema'?"),
-        ("data: {contracts: [{data: a.csv, schema_: a.yaml}]}", "data.contracts[0].schema: missing; this key is required"),
+        ("data: {contracts: [{data: a.csv, schema_: a.yaml}]}", "data.contracts[0].schema_: unknown key; did you mean 'schema'?"),
+        ("data: {contracts: [{data: a.csv}]}", "data.contracts[0].schema: missing; name a pandera schema, or write rules here"),
         ("zzz: 1", "zzz: unknown key; expected one of model, checks, data, train, evaluation, gate, mlflow, inputs, store, report, notify"),
         ("checks: pytest", "checks: input should be a valid list, got the text 'pytest'"),
         ("checks: [{a: 1}]", "checks[0]: input should be a valid string, got a mapping"),
@@ -169,6 +170,7 @@ def test_very_many_or_very_long_mistakes_stay_readable() -> None:
         ("a: &x 1\nb: *x", "line 2, column 4: not valid YAML: aliases (*name) are not supported; write the value out"),
         ("a: !!python/object:os.system x", "line 1, column 4: not valid YAML: could not determine a constructor for the tag"),
         ("a: !!bool perhaps", "line 1, column 4: not valid YAML: 'perhaps' is no bool"),
+        ("a: !!map 1", "line 1, column 4: not valid YAML: expected a mapping node, but found scalar"),
         ("a: 2001-99-99", "line 1, column 4: not valid YAML: '2001-99-99' is no timestamp"),
         ("a: !!int ''", "line 1, column 4: not valid YAML: '' is no int"),
         ("? [a]\n: b", "line 1, column 3: not valid YAML: found unhashable key"),
@@ -249,16 +251,33 @@ KEYS = st.sampled_from(
 )
 
 
-def only_a_refusal(text: bytes) -> None:
+def refusal_of(text: bytes) -> str | None:
+    """What is said of a text, one printable line a mistake; None where it is accepted, and then means the same when written again."""
     try:
         found = config.parse(text, "mlgate.yaml")
     except InputError as error:
         said = str(error)
         io.TextIOWrapper(io.BytesIO(), encoding="utf-8").write(said)  # printable, also where a key is half a surrogate pair
         assert all(line.startswith("mlgate.yaml: ") for line in said.split("\n")), "one line a mistake"
-    else:
-        written = yaml.safe_dump(found.model_dump(mode="json", by_alias=True, exclude_unset=True), allow_unicode=True)
-        assert config.parse(written.encode(), "mlgate.yaml") == found
+        return said
+    written = yaml.safe_dump(found.model_dump(mode="json", by_alias=True, exclude_unset=True), allow_unicode=True)
+    assert config.parse(written.encode(), "mlgate.yaml") == found
+    return None
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (b"", "expected keys such as 'model', 'train' and 'evaluation', got nothing"),
+        (b"- a", "expected keys such as 'model', 'train' and 'evaluation', got a list"),
+        (b"a: !!timestamp x", "line 1, column 4: not valid YAML: 'x' is no timestamp"),
+        (b"a: !!float ''", "line 1, column 4: not valid YAML: '' is no float"),
+        (b"a: [1", "line 1, column 6: not valid YAML: expected ',' or ']', but got '<stream end>'"),
+        (b"\xff\xfe\x00", "not UTF-8 text at byte 0; save the file as UTF-8"),
+    ],
+)
+def test_what_is_no_configuration_at_all_is_refused_by_what_it_is(text: bytes, said: str) -> None:
+    assert refusal_of(text) == f"mlgate.yaml: {said}"
 
 
 @given(st.binary(max_size=200) | st.text(max_size=200).map(lambda text: text.encode(errors="surrogatepass")))
@@ -268,17 +287,35 @@ def only_a_refusal(text: bytes) -> None:
 @example(b"!!map 1")
 @example(b"%YAML 9.9\n---\na")
 def test_no_bytes_bring_anything_but_a_refusal(text: bytes) -> None:
-    only_a_refusal(text)
-    only_a_refusal(MINIMAL_CONFIG.encode() + text)
+    assert refusal_of(text), "too little to say a model and where its numbers are"
+    longer = MINIMAL_CONFIG.encode() + text
+    assert refusal_of(longer) or config.parse(longer, "mlgate.yaml").model == "digits", "what comes after a key cannot take its place"
 
 
-@given(
-    st.dictionaries(KEYS, YAML_VALUES, max_size=4), st.sampled_from([(), ("gate",), ("evaluation",), ("train",), ("data",), ("report",)])
-)
+SECTIONS: dict[tuple[str, ...], set[str]] = {
+    path: {field.alias or name for name, field in model.model_fields.items()}
+    for path, model in {
+        (): Config,
+        ("gate",): config.GateConfig,
+        ("evaluation",): config.EvaluationConfig,
+        ("train",): config.TrainConfig,
+        ("data",): config.DataConfig,
+        ("report",): config.ReportConfig,
+    }.items()
+}
+
+
+@given(st.dictionaries(KEYS, YAML_VALUES, max_size=4), st.sampled_from(sorted(SECTIONS)))
+@example({}, ())
+@example({"command": "x"}, ("gate",))
 def test_no_value_anywhere_brings_anything_but_a_refusal(values: dict[str, object], path: tuple[str, ...]) -> None:
     document = yaml.safe_load(FULL_CONFIG)
     section = document
     for key in path:
         section = section[key]
     section.update(values)
-    only_a_refusal(yaml.safe_dump(document, allow_unicode=True).encode(errors="surrogatepass"))
+    said = refusal_of(yaml.safe_dump(document, allow_unicode=True).encode(errors="surrogatepass"))
+    assert values or said is None
+    for key in values.keys() - SECTIONS[path]:
+        assert said is not None, f"'{key}' is no key there"
+        assert f"mlgate.yaml: {'.'.join((*path, key))}: " in said or "more" in said

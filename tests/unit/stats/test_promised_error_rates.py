@@ -40,7 +40,7 @@ def test_the_multinomial_bootstrap_keeps_its_promise(
     """Two classes, the positive one balanced or rare; the candidate loses 3 % of what the baseline gets right."""
     runs, n = 500, 400
     bound = ALPHA + 3 * math.sqrt(ALPHA * (1 - ALPHA) / runs)
-    monkeypatch.setattr(confusion, "draws_for", lambda elements: 400)
+    monkeypatch.setattr(confusion, "draws_for", lambda elements, confidence: 400)
     kinds = [(y, b, c) for y in (0, 1) for b in (0, 1) for c in (0, 1)]
     shares = [
         (share if y else 1 - share) * (0.9 if b == y else 0.1) * ((0.97 if c == y else 0.03) if b == y else (0.1 if c == y else 0.9))

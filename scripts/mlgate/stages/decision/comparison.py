@@ -278,8 +278,8 @@ def row_of(examined: Examination, name: str, compared: Compared, margin: float |
     """What a comparison says by a margin, or without one."""
     better = examined.better(name)
     verdict, more = None, None
+    improvement = towards_better(compared.interval, is_lower_better=better == "lower")
     if better is not None:
-        improvement = towards_better(compared.interval, is_lower_better=better == "lower")
         verdict = decide(improvement, margin)
         if verdict == "cannot tell":
             more = more_examples(_at_other_sizes(examined, compared, improvement), compared.n, margin)
@@ -299,7 +299,7 @@ def row_of(examined: Examination, name: str, compared: Compared, margin: float |
         more_examples=None if compared.seeds else more,  # no number of examples makes up for few seeds
         p_value=compared.p_value,
         p_value_of=mcnemar.NAME if compared.p_value is not None else "",
-        visible_loss=_visible_loss(compared, examined.confidence) if is_open else None,
+        visible_loss=_visible_loss(compared, improvement, examined.confidence) if is_open else None,
         standard_error=compared.interval.standard_error,
         groups=compared.groups,
         seeds=compared.seeds,
@@ -313,10 +313,10 @@ def _at_other_sizes(examined: Examination, compared: Compared, improvement: Inte
     return at_other_sizes(improvement, compared.n, examined.confidence) or closing_in(improvement, compared.n)
 
 
-def _visible_loss(compared: Compared, confidence: float) -> float | None:
+def _visible_loss(compared: Compared, improvement: Interval, confidence: float) -> float | None:
     if compared.paired is not None:
         return planning.visible_loss(planning.PairedProportions(compared.n, sum(compared.paired) / compared.n), confidence)
-    noise = planning.noise_of(compared.interval, compared.n, confidence)
+    noise = planning.noise_of(improvement, compared.n, confidence)
     return finite(loss) if noise and (loss := planning.visible_loss(noise, confidence)) else None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -36,6 +37,8 @@ class Gaps:
     """Groups on which the metric has no value."""
     missing: dict[str, str] = field(default_factory=dict)
     """Why there is no gap at all."""
+    open_by: dict[str, str] = field(default_factory=dict)
+    """Of which groups too little is known of the candidate's own gap."""
     remarks: list[str] = field(default_factory=list)
 
 
@@ -79,7 +82,7 @@ def results_of(rule: RuleConfig, found: Gaps, rules: Config, margin_result: Call
         return [RuleResult(rule=text, metric=title, is_passed=False, reason=f"{title} is not to be had: {found.missing[title]}")]
     results = []
     if rule.max_gap is not None:
-        results.append(_limit_result(rule, rule.max_gap, found.own[title], rules))
+        results.append(_limit_result(rule, rule.max_gap, found.own[title], rules, found.open_by.get(title, "")))
     if rule.margin is not None:
         results.append(margin_result())
     if names := found.unprotected.get(title):
@@ -88,7 +91,7 @@ def results_of(rule: RuleConfig, found: Gaps, rules: Config, margin_result: Call
     return results
 
 
-def _limit_result(rule: RuleConfig, limit: float, own: Interval, rules: Config) -> RuleResult:
+def _limit_result(rule: RuleConfig, limit: float, own: Interval, rules: Config, open_by: str) -> RuleResult:
     """Closed only where the gap is surely above: the measured gap of many small groups is large though none is treated worse."""
     scale = numbers.scale_of(rule.fairness or "", [own.estimate, limit], finite(own.low), finite(own.high))
     interval = scale.interval(finite(own.low), finite(own.high)).replace("+", "")
@@ -99,7 +102,7 @@ def _limit_result(rule: RuleConfig, limit: float, own: Interval, rules: Config) 
     if own.high <= limit:
         return RuleResult(rule=text, metric=rule.title, is_passed=True, reason=f"{measured} is at most {said}")
     is_blocked = (rule.cannot_tell or rules.gate.cannot_tell) == "block"
-    reason = f"{measured}: cannot tell whether it is at most {said}"
+    reason = f"{measured}: cannot tell whether it is at most {said}" + (f"; {open_by}" if open_by else "")
     return RuleResult(rule=text, metric=rule.title, is_passed=not is_blocked, is_warning=not is_blocked, reason=reason)
 
 
@@ -125,13 +128,16 @@ def _measure(examined: Examination, rule: RuleConfig, found: Gaps) -> None:
     if gap is not None and gap.candidate.low > own.candidate.low:  # its own column says more of the examples that are on record
         own, own_names = gap, names
     found.own[title] = own.candidate
+    found.open_by[title] = _open_by(column, own, own_names)
     found.unprotected[title] = [own_names[place] for place in own.undefined]
     if own.undefined:
         listed = _listed(found.unprotected[title])
         found.remarks.append(
             f"{rule.fairness} has no value on {numbers.count(len(own.undefined), 'group')} of '{column}', unprotected: {listed}"
         )
-    found.rows.append(_row(examined, rule, gap or own))
+    shown, of_shown = (gap, names) if gap is not None else (own, own_names)
+    row = _row(examined, rule, shown)
+    found.rows.append(row.model_copy(update={"open_by": _open_by(column, shown, of_shown)}) if row.verdict == "cannot tell" else row)
 
 
 def _gap(examined: Examination, rule: RuleConfig, shared: Predictions | None) -> tuple[Gap | None, list[str]]:
@@ -166,7 +172,7 @@ def _row(examined: Examination, rule: RuleConfig, gap: Gap) -> Comparison:
         verdict = decide(improvement, margin)
         if verdict == "cannot tell":
             more = more_examples(closing_in(improvement, gap.n), gap.n, margin)
-        noise = planning.noise_of(gap.change, gap.n, examined.confidence) if verdict in ("no worse", "cannot tell") else None
+        noise = planning.noise_of(improvement, gap.n, examined.confidence) if verdict in ("no worse", "cannot tell") else None
         visible = planning.visible_loss(noise, examined.confidence) if noise else None
     elif margin is not None and examined.baseline is not None:
         verdict = "cannot tell"
@@ -184,7 +190,18 @@ def _row(examined: Examination, rule: RuleConfig, gap: Gap) -> Comparison:
         margin=margin,
         more_examples=more,
         visible_loss=visible,
+        standard_error=gap.change.standard_error if gap.change else None,
     )
+
+
+def _open_by(column: str, gap: Gap, names: Sequence[str]) -> str:
+    """Which groups leave it open: those without any bounds, else the one whose bounds are the widest."""
+    without = [place for place, reach in enumerate(gap.reach) if not math.isfinite(reach)]
+    shown = [f"{column} = {names[gap.groups[place].place]} ({numbers.count(gap.groups[place].n, 'example')})" for place in without]
+    if without:
+        return f"too few examples for any bound: {_listed(shown)}"
+    widest = gap.groups[int(gap.reach.argmax())]
+    return f"least is known of {column} = {names[widest.place]} ({numbers.count(widest.n, 'example')})"
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -106,11 +106,15 @@ def opened(
         return replace(ledger, note=f"the ledger cannot be read: {error}")
 
 
-def climbed(ledger: Ledger, rows: Sequence[Comparison], store: Store, confidence: float, budget: int) -> list[Comparison]:
-    """Rows with the verdicts that the Ladder lets stand: a claim of better or no worse only where there is a new best.
+def climbed(
+    ledger: Ledger, rows: Sequence[Comparison], store: Store, confidence: float, budget: int, *, is_same: bool = False
+) -> list[Comparison]:
+    """Rows with the verdicts that the Ladder lets stand: a claim of better or no worse only where there is a new best, and one of no worse
+    where every answer is the baseline's.
 
     Args:
         rows: with the verdicts of their intervals.
+        is_same: whether it is.
         confidence: of their bounds, and that all of `budget` candidates together are to keep.
     """
     others, own = _bests(ledger, store)
@@ -126,8 +130,11 @@ def climbed(ledger: Ledger, rows: Sequence[Comparison], store: Store, confidence
         before = [] if row.title in own else [sign * values[row.title] for values in others if row.title in values]
         rung = reuse.climb(sign * row.candidate, max([sign * row.baseline, *before]), step)
         best = max([sign * row.baseline, *before])
-        update: dict[str, object] = {"ladder": LadderRung(best=sign * best, step=min(step, 1e300), is_new_best=rung.is_new_best)}
-        if row.verdict in _CLAIMS and not rung.is_new_best:
+        reach = improvement.estimate - improvement.low
+        is_as_good = is_same and not row.seeds and row.difference == 0 and reuse.is_as_good_for_all(reach, row.margin, confidence, budget)
+        found = LadderRung(best=sign * best, step=min(step, 1e300), is_new_best=rung.is_new_best, is_same=is_as_good)
+        update: dict[str, object] = {"ladder": found}
+        if row.verdict in _CLAIMS and not rung.is_new_best and not is_as_good:
             update |= {"verdict": "cannot tell", "more_examples": None}
         climbed.append(row.model_copy(update=update))
     return climbed

@@ -29,7 +29,7 @@ def judged(
     baseline: Baseline | None,
     rules: Config,
     rules_from: Any,
-    climbing: Callable[[list[Comparison]], list[Comparison]],
+    climbing: Callable[[list[Comparison], bool], list[Comparison]],
 ) -> GateFindings:
     model = candidate.findings.candidate
     rescored, on_record = None, baseline
@@ -52,7 +52,9 @@ def judged(
             examined, candidate.perturbed, pairing_of.paired_sets(workspace, candidate, on_record), progress.say
         )
         timed = latency.compared(examined, candidate.times, base.commit, progress.say)
-    of_examples = [*climbing(rows), *perturbed.rows, *gaps.rows]
+    # Answers of the baseline that the candidate's own job made are no proof that both answer alike.
+    climbed = climbing(rows, rescored is None and pairing_of.is_same(pairing))
+    of_examples = [*climbed, *perturbed.rows, *gaps.rows]
     rows = [*of_examples, *timed.rows]
     decision = ruling.decide(
         rules,

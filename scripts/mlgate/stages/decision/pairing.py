@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
+
 from mlgate.config import Config
 from mlgate.errors import InputError
 from mlgate.evaluation import predictions
@@ -31,6 +33,16 @@ def paired(workspace: Workspace, candidate: Predictions | None, baseline: Baseli
             "model is scored on the new one"
         )
     return pairing
+
+
+def is_same(pairing: Pairing | None) -> bool:
+    """Whether both models give the same answer to every example of either holdout, in all that metrics look at."""
+    if pairing is None or pairing.shared_share < 1:
+        return False
+    one, other = pairing.candidate, pairing.baseline
+    columns = [(one.prediction, other.prediction), (one.scores, other.scores)]
+    columns += [(one.values.get(name), other.values.get(name)) for name in {*one.values, *other.values}]
+    return all(mine is theirs or (mine is not None and theirs is not None and np.array_equal(mine, theirs)) for mine, theirs in columns)
 
 
 def _paired_by_row(candidate: Predictions, baseline: Baseline, theirs: Predictions, *, is_numbered: bool) -> Pairing:

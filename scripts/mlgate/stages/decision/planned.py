@@ -19,6 +19,7 @@ from mlgate.stats.comparison import ACCURACY_LIKE
 from mlgate.stats.distributions import normal_quantile
 from mlgate.stats.intervals import Interval
 from mlgate.stats.planning import Noise, NormalDifference, PairedProportions
+from mlgate.stats.verdict import towards_better
 
 TOO_OFTEN = 0.2
 """A rule that fails a model exactly as good as the baseline more often than this is called out."""
@@ -38,12 +39,21 @@ class Known:
     """What the model has that would stay."""
     noise: Noise | None
     """None where there is no interval to tell from."""
+    unplanned: str = ""
+    """Then why, in words."""
 
 
 def disagreement_of(pairing: Pairing) -> float:
     """Share of the examples that one model alone gets right."""
     right = [model.prediction == model.target for model in (pairing.candidate, pairing.baseline)]
     return float(np.mean(right[0] != right[1]))
+
+
+def assumed_disagreement(model: Predictions) -> float:
+    """On which share of the examples one of two models alone is right, where no other is at hand: of two that are equally good no more than
+    twice the share that this one has wrong, or right."""
+    right = float(np.mean(model.prediction == model.target))
+    return min(planning.ASSUMED_DISAGREEMENT, 2 * (1 - right), 2 * right)
 
 
 def beside_twins(model: Predictions, disagreement: float = planning.ASSUMED_DISAGREEMENT) -> list[Pairing]:
@@ -75,7 +85,9 @@ def together(noises: Sequence[NormalDifference]) -> NormalDifference:
     """One noise of several estimates of it: the mean of their variances."""
     count = len(noises)
     error = math.sqrt(sum(noise.standard_error**2 for noise in noises) / count)
-    return NormalDifference(noises[0].n, error, sum(noise.widening for noise in noises) / count)
+    below = sum(noise.widening for noise in noises) / count
+    above = sum(noise.widening if noise.above is None else noise.above for noise in noises) / count
+    return replace(noises[0], standard_error=error, widening=below, above=above)
 
 
 def known(row: Comparison, examples: int, confidence: float, disagreement: float | None) -> Known:
@@ -87,14 +99,20 @@ def known(row: Comparison, examples: int, confidence: float, disagreement: float
         confidence: one-sided.
         disagreement: share of the examples that one model alone gets right; None for a regression.
     """
-    if row.seeds:  # more examples leave the noise of training as it is
-        return Known(row, row.baseline, None)
-    if row.metric in ACCURACY_LIKE and not row.aspect and disagreement is not None and row.method is not None and not row.groups:
+    if row.difference is None:
+        return Known(row, row.baseline, None, "the baseline has no value of it")
+    if row.method is None:
+        return Known(row, row.baseline, None, "it is one number of each model, and nothing says how far chance moves it")
+    is_of_rows = not row.groups and not row.seeds
+    if row.metric in ACCURACY_LIKE and not row.aspect and disagreement is not None and is_of_rows:
         return Known(row, row.baseline, PairedProportions(examples, disagreement))
-    if row.low is None or row.high is None or row.difference is None:
-        return Known(row, row.baseline, None)
-    interval = Interval(row.difference, row.low, row.high, row.method or "", row.standard_error)
-    return Known(row, row.baseline, planning.noise_of(interval, examples, confidence))
+    if row.low is None or row.high is None:
+        counted = numbers.count(row.groups, "group") if row.groups else numbers.count(examples, "example")
+        return Known(row, row.baseline, None, f"the holdout is too small for an interval of it ({counted})")
+    interval = Interval(row.difference, row.low, row.high, row.method, row.standard_error)
+    improvement = towards_better(interval, is_lower_better=row.better == "lower")
+    noise = planning.noise_of(improvement, examples, confidence, is_fixed=row.seeds is not None)
+    return Known(row, row.baseline, noise)
 
 
 def of_change(config: Config, examined: Examination, rows: Sequence[Comparison]) -> list[PlannedRule]:
@@ -142,8 +160,12 @@ def _of_rule(rule: RuleConfig, found: Known, rules: Config, power: float) -> lis
 
 def _threshold(text: str, found: Known, limit: float, sign: int, power: float) -> PlannedRule:
     noise, value = found.noise, found.value
-    if noise is None or value is None:
-        return _unknown(text, found, noise, power)
+    if noise is None:
+        return _unknown(text, found, found.unplanned, power)
+    if value is None:
+        return _unknown(text, found, "without predictions the baseline's value is not known", power)
+    if found.row.seeds:
+        return _unknown(text, found, "it is about this artefact, and the interval about the training code", power)
     fails = noise.falls_short(sign * value, sign * limit)
     warning = ""
     if fails > TOO_OFTEN:
@@ -169,8 +191,10 @@ def _threshold(text: str, found: Known, limit: float, sign: int, power: float) -
 
 def _margin(rule: RuleConfig, margin: float, found: Known, rules: Config, power: float) -> PlannedRule:
     text, noise = ruling.margin_words(rule.title, margin), found.noise
-    if noise is None or found.row.better is None:
-        return _unknown(text, found, noise, power)
+    if noise is None:
+        return _unknown(text, found, found.unplanned, power)
+    if found.row.better is None:
+        return _unknown(text, found, "nothing says whether higher or lower is better", power)
     confidence = rules.gate.test_confidence
     expected = noise.outcomes(margin, confidence)
     is_blocked = (rule.cannot_tell or rules.gate.cannot_tell) == "block"
@@ -181,9 +205,12 @@ def _margin(rule: RuleConfig, margin: float, found: Known, rules: Config, power:
     if fails > TOO_OFTEN:
         scale = numbers.scale_of(found.row.metric, [found.row.candidate, found.row.baseline])
         sees = f"{noise.n:,} examples see no loss" if visible is None else f"{noise.n:,} examples see a loss of {scale.loss(visible)}"
-        needs = (
-            f"the margin needs {needed:,}" if needed else "a margin of 0 asks for a better model" if margin == 0 else "no number will do"
-        )
+        if needed:
+            needs = f"the margin needs {numbers.needed(needed)}"
+        elif margin == 0:
+            needs = "a margin of 0 asks for a better model"
+        else:
+            needs = "more seeds are what helps" if found.row.seeds else "no number will do"
         warning = f"{_called_out(text, fails)}, since “cannot tell” blocks: {sees}, and {needs}"
     return PlannedRule(
         rule=text,
@@ -197,11 +224,13 @@ def _margin(rule: RuleConfig, margin: float, found: Known, rules: Config, power:
         examples_needed=needed,
         method=expected.method,
         warning=warning,
+        seeds=found.row.seeds,
     )
 
 
-def _unknown(text: str, found: Known, noise: Noise | None, power: float) -> PlannedRule:
-    return PlannedRule(rule=text, metric=found.row.title, examples=noise.n if noise else 0, power=power)
+def _unknown(text: str, found: Known, why: str, power: float) -> PlannedRule:
+    examples = found.noise.n if found.noise else 0
+    return PlannedRule(rule=text, metric=found.row.title, examples=examples, power=power, unplanned=why, seeds=found.row.seeds)
 
 
 def _called_out(text: str, fails: float) -> str:

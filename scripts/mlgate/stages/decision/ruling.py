@@ -158,11 +158,13 @@ def sentence(row: Comparison, confidence: float) -> str:
             return f"{change}: cannot tell, one number on each side certifies nothing"
         case "cannot tell" if (held := _no_new_best(row, scale)) is not None:
             return f"{change}: cannot tell, {held}"
+        case "cannot tell" if row.low is None and row.high is None and row.open_by:
+            return f"{change}: cannot tell, {row.open_by}"
         case "cannot tell" if row.low is None and row.high is None:
             few = f"groups ({row.groups:,})" if row.groups else "examples"
             return f"{change}: cannot tell, there are too few {few} for an interval"
         case "cannot tell":
-            settled = f"; about {row.more_examples:,} more examples would settle it" if row.more_examples else ""
+            settled = _settled(row)
             seen = f". It could have seen a loss of {scale.loss(row.visible_loss)}" if row.visible_loss else ""
             return f"{change}: cannot tell whether it is worse" + (f" by more than {margin}" if margin else "") + settled + seen
         case _:
@@ -190,10 +192,18 @@ def brief(row: Comparison, confidence: float) -> str:
         case "cannot tell" if (held := _no_new_best(row, scale)) is not None:
             return f"cannot tell whether {row.title} is worse" + (f" by more than {margin}" if margin else "") + f": {held}"
         case "cannot tell":
-            settled = f"; about {row.more_examples:,} more examples would settle it" if row.more_examples else ""
+            settled = _settled(row)
             return f"cannot tell whether {row.title} is worse" + (f" by more than {margin}" if margin else "") + settled
         case _:
             return sentence(row, confidence)
+
+
+def _settled(row: Comparison) -> str:
+    """Nobody knows the true difference: the number is for the one that was measured, and said to be."""
+    by = f"; {row.open_by}" if row.open_by else ""
+    if not row.more_examples:
+        return by
+    return f"{by}; about {numbers.about(row.more_examples, 'more example')} would settle it, if the difference stays as measured"
 
 
 def threshold_words(title: str, words: str, limit: float) -> str:
@@ -256,8 +266,8 @@ def at_margin(row: Comparison, margin: float) -> Comparison:
 
 
 def is_held_back(row: Comparison) -> bool:
-    """Whether the Ladder lets no claim stand: there is no new best."""
-    return row.ladder is not None and not row.ladder.is_new_best
+    """Whether the Ladder lets no claim stand: there is no new best, nor a model that answers as the baseline does."""
+    return row.ladder is not None and not row.ladder.is_new_best and not row.ladder.is_same
 
 
 def _no_new_best(row: Comparison, scale: numbers.Scale) -> str | None:

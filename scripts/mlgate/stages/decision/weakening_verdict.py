@@ -81,7 +81,8 @@ def of_data(validated: ValidationFindings | None, told: Sequence[Change]) -> lis
 
 def _is_about(name: str, one: ContractFindings) -> bool:
     path = (user_code(one.schema_path) or (one.schema_path, ""))[0]
-    return name in (path, f"data.contracts {one.data}") or name.startswith(f"{path} ")
+    entry = f"data.contracts {one.data}"
+    return name in (path, entry) or name.startswith((f"{path} ", f"{entry} "))
 
 
 def sentence(weakenings: Sequence[Change]) -> str:
