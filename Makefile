@@ -30,15 +30,15 @@ $(UV):
 
 .venv/.ready: uv.lock pyproject.toml | $(UV)
 	@echo "Installing what uv.lock names …"
-	@$(UV) sync --locked --inexact --all-extras --group dev --python $(PYTHON)
+	@$(UV) sync --locked --inexact --all-extras --no-extra spark --group dev --python $(PYTHON)
 	@touch $@
 
 .venv/.ready-system: .venv/.ready
 	@$(UV) sync --locked --inexact --all-extras --group dev --group system --python $(PYTHON)
 	@touch $@
 
-# Servers of Debian's that nothing on PyPI stands in for. Where we may not install, their tests say what they miss. No service is started.
-DEBIAN := openssh-server git-lfs
+# Servers of Debian's, and Java, that nothing on PyPI stands in for. Where we may not install, their tests say what they miss. No service is started.
+DEBIAN := openssh-server git-lfs openjdk-17-jre-headless
 .build/debian-packages:
 	@mkdir -p .build
 	@if dpkg --status $(DEBIAN) >/dev/null 2>&1; then touch $@; \

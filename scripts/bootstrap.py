@@ -113,9 +113,8 @@ def _check(names: list[str]) -> None:
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
     for name in names:
         if name != "core" and name not in extras:
-            raise InstallError(
-                f"stages: there is no stage '{name}'; expected some of {', '.join(e for e in extras if not e.startswith('dvc-'))}", 2
-            )
+            known = [extra for extra in extras if extra not in ("files", "spark") and not extra.startswith("dvc-")]
+            raise InstallError(f"stages: there is no stage '{name}'; expected some of {', '.join(known)}", 2)
 
 
 def _is_ready(environment: Path, identity: str, names: list[str]) -> bool:

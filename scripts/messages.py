@@ -22,6 +22,7 @@ _CAUGHT = {
     ("config", _AT_A_KEY): "‹mlgate.yaml›: ",
     ("contracts.user_schema", "RefusedError"): "",
     ("contracts.tables", "UnreadableTableError"): "‹data›: ",
+    ("tables", "UnreadableError"): "‹data›: ",
     ("evaluation.user_metric", "RefusedError"): "evaluation.metrics: ‹reference›: ",
 }
 # What variables are called in the code, and what a reader of the message sees there.

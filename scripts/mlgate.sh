@@ -28,6 +28,58 @@ needs() {
     case " $stage " in
         *" pull-data "* | *" validate-data "* | *" train "* | *" evaluate "*) dvc_remotes "$(working_directory "$@")" ;;
     esac
+    case " $stage " in
+        *" validate-data "*) spark "$@" ;;
+    esac
+    case " $stage " in
+        *" validate-data "* | *" train "*) named_data "$@" ;;
+    esac
+}
+
+# Decoders of images and sounds, where mlgate.yaml has contracts of files; and of object stores that it names the clients that DVC uses, for
+# which version of the data is there.
+named_data() {
+    local line file scheme found="" files='^[^#]*["'"'"'{,[:space:]]files["'"'"']?:[[:space:]]*([{#]|$)'
+    file="$(configuration "$@")"
+    case "$file" in /*) ;; *) file="$(working_directory "$@")/$file" ;; esac
+    [ -f "$file" ] || return 0
+    while IFS= read -r line || [ -n "$line" ]; do
+        line="${line%$'\r'}"
+        if [[ "$line" =~ $files ]]; then found="$found files"; fi
+        for scheme in s3:s3 gs:gs az:azure abfs:azure abfss:azure; do
+            if [[ "$line" =~ ^[^#]*[^A-Za-z0-9]${scheme%:*}:// ]]; then found="$found dvc-${scheme#*:}"; fi
+        done
+    done <"$file"
+    [ -z "$found" ] || printf '%s\n' $found | sort -u
+}
+
+# PySpark is 450 MB: only where `data.engine` of mlgate.yaml is spark, or the environment names a cluster.
+spark() {
+    local line file engine='^[^#]*engine["'"'"']?:[[:space:]]*["'"'"']?spark["'"'"']?[[:space:]]*([],}#]|$)'
+    file="$(configuration "$@")"
+    case "$file" in /*) ;; *) file="$(working_directory "$@")/$file" ;; esac
+    if [ -n "${MLGATE_SPARK_MASTER:-}${SPARK_REMOTE:-}" ]; then
+        echo spark
+    elif [ -f "$file" ]; then
+        while IFS= read -r line || [ -n "$line" ]; do
+            if [[ "$line" =~ $engine ]]; then
+                echo spark
+                return
+            fi
+        done <"$file"
+    fi
+}
+
+configuration() {
+    local file="${MLGATE_CONFIG:-mlgate.yaml}"
+    while [ $# -gt 0 ]; do
+        case "$1" in
+            --config) file="${2:-mlgate.yaml}" ;;
+            --config=*) file="${1#*=}" ;;
+        esac
+        shift
+    done
+    printf '%s' "$file"
 }
 
 working_directory() {

@@ -59,9 +59,13 @@ def _section(schema: dict[str, Any], entry: dict[str, Any]) -> tuple[dict[str, A
         reference = reference or option.get("$ref")
     if reference is None and "items" in entry:
         reference, suffix = entry["items"].get("$ref"), "[]"
+    if reference is None and isinstance(named := entry.get("additionalProperties"), dict):
+        reference, suffix = named.get("$ref"), ".<name>"
     if reference is None:
         return None, ""
-    return schema["$defs"][reference.removeprefix("#/$defs/")], suffix
+    target = schema["$defs"][reference.removeprefix("#/$defs/")]
+    # One that may also be said in a word (`leakage: fail`) is told by its keys.
+    return next((option for option in target.get("anyOf", []) if "properties" in option), target), suffix
 
 
 _TYPES = {"string": "text", "boolean": "yes/no", "integer": "whole number", "number": "number", "object": "mapping"}
@@ -73,7 +77,9 @@ def _type(entry: dict[str, Any]) -> str:
     if "anyOf" in entry:
         return " or ".join(dict.fromkeys(_type(option) for option in entry["anyOf"] if option.get("type") != "null"))
     if entry.get("type") == "array":
-        return f"list of {_type(entry['items'])}"
+        return "pair" if "prefixItems" in entry else f"list of {_type(entry['items'])}"
+    if isinstance(entry.get("type"), list):
+        return ", ".join(_TYPES[name] for name in entry["type"] if name != "null")
     return _TYPES.get(entry.get("type", ""), "")
 
 

@@ -311,7 +311,8 @@ def worse() -> Evidences:
 
 
 def cannot_tell() -> Evidences:
-    reason = "the interval −0.021 to +0.013 reaches beyond the margin 0.01; 410 more examples would settle it"
+    more = "about 410 more examples would settle it, if the difference stays as measured"
+    reason = f"the interval −0.021 to +0.013 reaches beyond the margin 0.01; {more}"
     return gated(
         {
             "is_open": True,
@@ -399,6 +400,127 @@ def broken_contract() -> Evidences:
         "validate-data": stage("validate-data", line, 0.41, findings, "failed"),
         "gate": stage("gate", "validate-data said no; nothing to compare", 0.01, None, "error", exit_code=2),
     }
+
+
+def poisoned() -> Evidences:
+    """Screens that found something of each level, beside an entry that is clean; and groups of a protected column."""
+    before = before_gate()
+    hidden = e.ScreenItem(where="remark", what="holds characters that are not seen", rows=2, row_numbers=[4, 9], samples=["U+202E"])
+    mail = e.ScreenItem(where="remark", what="holds e-mail addresses", rows=41, row_numbers=list(range(10)), samples=["a…@…", "k…@…"])
+    shared = e.ScreenItem(where=None, what="72 of 360 rows of the holdout (20 %) stand in train, too", rows=72, row_numbers=list(range(10)))
+    groups = [
+        e.BiasGroup(group="sex = f", rows=702, share=0.4885, rates=[0.31], earlier_share=0.5, earlier_rates=[0.3]),
+        e.BiasGroup(group="sex = m", rows=718, share=0.4997, rates=[0.44], earlier_share=0.49, earlier_rates=[0.31]),
+        e.BiasGroup(group="sex missing", rows=17, share=0.0118, rates=[None], earlier_share=0.01, earlier_rates=[0.25]),
+    ]
+    bias = e.BiasFindings(
+        columns=["sex"], labels=["1"], groups=groups, groups_in_all=3, smallest="sex = f", smallest_rows=702, compared_with="the holdout"
+    )
+    screened = [
+        e.ScreenedData(
+            train="data/train.parquet",
+            holdout="data/holdout.parquet",
+            rows=1437,
+            holdout_rows=360,
+            screens=[
+                screen("columns", "fail", "clean", "train has the holdout's 66 columns"),
+                screen("leakage", "fail", "failed", shared.what, [shared]),
+                screen("label_errors", "warn", "not run", "needs 'probabilities' of a model that did not learn from them"),
+                screen("sources", "warn", "not run", "needs 'source'"),
+                screen("hidden_unicode", "warn", "warned", "column 'remark' holds characters that are not seen in 2 rows", [hidden]),
+                screen("formulas", "off", "not run", "off"),
+                screen("personal_data", "warn", "warned", "column 'remark' holds e-mail addresses in 41 rows", [mail]),
+            ],
+            bias=[bias],
+            note="eval/out_of_fold.parquet is not there, so no label was held against it",
+            duration_s=0.84,
+        ),
+        e.ScreenedData(
+            train="data/weather.csv",
+            holdout=None,
+            rows=14_998,
+            holdout_rows=None,
+            screens=[screen("duplicates", "warn", "clean", "no row repeats another")],
+            duration_s=0.31,
+        ),
+    ]
+    line = f"data/train.parquet: leakage: {shared.what}. Nothing was trained."
+    findings = e.ValidationFindings(contracts=[contract("data/train.parquet", 1437)], validated=[], screened=screened)
+    return {
+        "check": before["check"],
+        "pull-data": before["pull-data"],
+        "validate-data": stage("validate-data", line, 1.3, findings, "failed"),
+        "gate": stage("gate", "validate-data said no; nothing to compare", 0.01, None, "error", exit_code=2),
+    }
+
+
+def screen(name: str, level: Any, verdict: Any, sentence: str, items: list[e.ScreenItem] | None = None) -> e.ScreenFindings:
+    return e.ScreenFindings(name=name, level=level, verdict=verdict, sentence=sentence, items=items or [])
+
+
+def drifted() -> Evidences:
+    """Data that is not what it was: one column far away, one near, the rest as before."""
+    found = better()
+    validated = found["validate-data"].findings
+    assert isinstance(validated, e.ValidationFindings)
+    deciles = [f"up to {low}" if low == 24 else f"{low - 4} to {low}" for low in range(24, 60, 4)] + ["above 56"]
+    now = [61, 70, 88, 102, 121, 150, 171, 196, 232, 309]
+    age = drifted_column("age", deciles, [150] * 10, now, psi=0.31, remarks=["mean 38.2 -> 44.7"])
+    plans = ["free", "pro", "team", "other", "null"]
+    plan = drifted_column(
+        "plan",
+        plans,
+        [900, 400, 190, 10, 0],
+        [700, 420, 180, 150, 50],
+        psi=0.17,
+        kind="category",
+        remarks=["nulls 0 % -> 3.3 %", "new: enterprise (148 rows)"],
+    )
+    label = drifted_column("churned", ["0", "1"], [1200, 300], [990, 510], psi=0.12, is_label=True)
+    entries = [
+        e.DriftFindings(
+            data="data/train.parquet",
+            against=f"the base {BASE[:12]}",
+            level="warn",
+            verdict="alert",
+            source="profile in the store",
+            rows=1500,
+            reference_rows=1500,
+            columns=[label, age, plan, e.ColumnDrift(name="income", kind="number", verdict="stable", words="stable", psi=0.004)],
+            multivariate=e.MultivariateDrift(
+                verdict="warn", auc=0.61, low=0.553, rows=1500, columns=["age", "plan"], words="a classifier tells 61 % apart"
+            ),
+            duration_s=0.2,
+        ),
+        e.DriftFindings(
+            data="data/holdout.parquet",
+            against="the champion",
+            level="warn",
+            verdict="not compared",
+            source=None,
+            note="no profile is kept",
+        ),
+        e.DriftFindings(data="data/prices.csv", against=f"the base {BASE[:12]}", level="fail", verdict="unchanged", source=None),
+    ]
+    line = "warning: drift of data/train.parquet: age: PSI 0.31 (chance would give at most 0.02), mean 38.2 -> 44.7"
+    found["validate-data"] = stage("validate-data", line, 0.61, validated.model_copy(update={"drift": entries}), data=[TRAIN_DATA])
+    return found
+
+
+def drifted_column(
+    name: str, labels: list[str], before: list[int], now: list[int], psi: float, kind: str = "number", **more: Any
+) -> e.ColumnDrift:
+    """One column that drifted."""
+    return e.ColumnDrift(
+        name=name,
+        kind=kind,
+        verdict="alert" if psi > 0.2 else "warn",
+        words=f"PSI {psi} (chance would give at most 0.02)",
+        psi=psi,
+        by_chance=0.02,
+        bins=[e.DriftBin(label=label, reference=one, current=other) for label, one, other in zip(labels, before, now, strict=True)],
+        **more,
+    )
 
 
 def failed_check() -> Evidences:
@@ -542,7 +664,10 @@ def hostile() -> Evidences:
         ),
         "pull-data": found["pull-data"],
         "validate-data": stage(
-            "validate-data", HOSTILE, 1.0, e.ValidationFindings(contracts=[contract(HOSTILE, 10, broken)], validated=[])
+            "validate-data",
+            HOSTILE,
+            1.0,
+            e.ValidationFindings(contracts=[contract(HOSTILE, 10, broken)], validated=[], drift=[_hostile_drift()]),
         ),
         "train": stage(
             "train",
@@ -560,6 +685,24 @@ def hostile() -> Evidences:
         "evaluate": stage("evaluate", HOSTILE, 1.0, e.EvaluateFindings(candidate=scored(), warnings=[HOSTILE], baseline_note=HOSTILE)),
         "gate": stage("gate", HOSTILE, 0.1, evil, "failed"),
     }
+
+
+def _hostile_drift() -> e.DriftFindings:
+    column = drifted_column(HOSTILE, [HOSTILE, "b"], [20, 30], [40, 10], psi=0.5, remarks=[HOSTILE])
+    together = e.MultivariateDrift(verdict="alert", auc=0.9, low=0.8, rows=50, columns=[HOSTILE], words=HOSTILE)
+    return e.DriftFindings(
+        data=HOSTILE,
+        against=HOSTILE,
+        level="warn",
+        verdict="alert",
+        source=HOSTILE,
+        note=HOSTILE,
+        rows=50,
+        reference_rows=50,
+        rows_words=HOSTILE,
+        columns=[column],
+        multivariate=together,
+    )
 
 
 def thousand_slices() -> Evidences:
@@ -588,6 +731,8 @@ CASES: dict[str, Callable[[], Evidences]] = {
         first_model,
         regression,
         broken_contract,
+        poisoned,
+        drifted,
         failed_check,
         failed_training,
         infrastructure,

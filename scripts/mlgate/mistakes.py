@@ -28,6 +28,14 @@ class MistakeAtKeyError(ValueError):
         self.key = key
 
 
+class MistakeBelowError(ValueError):
+    """For validators of a model that stands in another: the key is told from that model on, `range` or `expressions[0]`."""
+
+    def __init__(self, key: str, message: str) -> None:
+        super().__init__(message)
+        self.key = key
+
+
 def did_you_mean(word: str, known: Iterable[object]) -> str:
     """`; did you mean 'x'?` for the nearest known name, or the names there are, or nothing."""
     names = [str(name) for name in known]
@@ -88,6 +96,9 @@ def explain(error: ValidationError, model: type[BaseModel]) -> list[str]:
         if isinstance(cause, MistakeAtKeyError):
             lines.append(f"{cause.key}: {cause}")
             continue
+        if isinstance(cause, MistakeBelowError):
+            lines.append(f"{_key_path(location, cause.key)}: {cause}")
+            continue
         kind, given = problem["type"], problem.get("input")
         match kind:
             case "extra_forbidden":
@@ -113,17 +124,20 @@ def explain(error: ValidationError, model: type[BaseModel]) -> list[str]:
 
 def _key_path(location: tuple[int | str, ...], *more: str) -> str:
     path = ""
-    for part in (*location, *more):
+    parts = (*location, *more)
+    for before, part in zip((None, *parts), parts, strict=False):
         if isinstance(part, int):
             path += f"[{part}]"
-        elif part not in _UNION_BRANCHES:
+        elif part not in _UNION_BRANCHES or before == "columns":  # a column may have any name
             path += f".{part}" if path else str(part)
     return path
 
 
 def _keys_at(model: Any, location: tuple[int | str, ...]) -> list[str]:
+    is_key = False
     for part in location:
-        if isinstance(part, int):
+        if isinstance(part, int) or is_key:
+            is_key = False
             continue
         field = next((f for name, f in model.model_fields.items() if part in (name, f.alias)), None)
         if field is None:
@@ -131,6 +145,7 @@ def _keys_at(model: Any, location: tuple[int | str, ...]) -> list[str]:
         model = _model_in(field.annotation)
         if model is None:
             return []
+        is_key = get_origin(field.annotation) is dict
     return [field.alias or name for name, field in model.model_fields.items()]
 
 
@@ -139,4 +154,4 @@ def _model_in(annotation: Any) -> Any:
         return annotation
     if get_origin(annotation) in (list, Union, types.UnionType, Annotated):
         return next((found for found in map(_model_in, get_args(annotation)) if found), None)
-    return None
+    return _model_in(get_args(annotation)[1]) if get_origin(annotation) is dict else None

@@ -1,8 +1,11 @@
 """mlgate.yaml: read, validated, typed. Every stage starts here."""
 
+from mlgate.config.columns import ColumnConfig, ShortForm
 from mlgate.config.data import ContractConfig, DataConfig
 from mlgate.config.document import DEFAULT_TIMEOUT_S, GENERATED_CONFIG, Config, MlflowConfig, TrainConfig, json_schema, load, parse, sha256
+from mlgate.config.drift import DriftConfig
 from mlgate.config.evaluation import ColumnsConfig, EvaluationConfig, LatencyConfig
+from mlgate.config.files import FilesConfig, ManifestConfig
 from mlgate.config.gate import GateConfig, HoldoutConfig, OverrideConfig, RuleConfig, kind_of_baseline
 from mlgate.config.metrics import (
     CLASSIFICATION_METRICS,
@@ -21,7 +24,9 @@ from mlgate.config.metrics import (
     metric_name,
 )
 from mlgate.config.reporting import NotifyConfig, ReportConfig, WebhookConfig
+from mlgate.config.screens import SCREENS, ScreenConfig, ScreenLevel, ScreensConfig
 from mlgate.config.values import (
+    DataPlace,
     FilePattern,
     NonEmpty,
     Number,
@@ -30,6 +35,7 @@ from mlgate.config.values import (
     Seconds,
     Section,
     SetName,
+    is_remote,
     no_boolean,
     parse_duration,
     user_code,
@@ -46,17 +52,23 @@ __all__ = [
     "METRICS_OF",
     "METRICS_OF_SCORES",
     "REGRESSION_METRICS",
+    "SCREENS",
     "THROUGHPUT",
     "USUAL_METRICS",
+    "ColumnConfig",
     "ColumnsConfig",
     "Config",
     "ContractConfig",
     "DataConfig",
+    "DataPlace",
+    "DriftConfig",
     "EvaluationConfig",
     "FilePattern",
+    "FilesConfig",
     "GateConfig",
     "HoldoutConfig",
     "LatencyConfig",
+    "ManifestConfig",
     "MlflowConfig",
     "NonEmpty",
     "NotifyConfig",
@@ -66,12 +78,17 @@ __all__ = [
     "ReportConfig",
     "RepositoryPattern",
     "RuleConfig",
+    "ScreenConfig",
+    "ScreenLevel",
+    "ScreensConfig",
     "Seconds",
     "Section",
     "SetName",
+    "ShortForm",
     "Task",
     "TrainConfig",
     "WebhookConfig",
+    "is_remote",
     "json_schema",
     "kind_of_baseline",
     "latency_direction",

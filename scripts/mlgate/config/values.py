@@ -57,6 +57,31 @@ def _file_pattern(value: str) -> str:
     return str(path)
 
 
+def is_remote(name: str) -> bool:
+    """Whether a name of data is an address in an object store, not a path in the working directory."""
+    return "://" in name
+
+
+def _data_place(value: str) -> str:
+    """A path inside the working directory, or an address in an object store, without credentials in it."""
+    if not is_remote(value):
+        if re.match(r"(?:s3a?|gs|az|abfss?|hdfs):", value):
+            raise ValueError(f"expected two slashes after the colon, as in s3://bucket/data/train.parquet, got '{value}'")
+        return _relative_path(value)
+    scheme, _, rest = value.partition("://")
+    where, _, path = rest.partition("/")
+    user, at, _ = where.rpartition("@")
+    if scheme not in _PLACES:
+        raise ValueError(f"expected a path, or an address such as s3://bucket/data/train.parquet, gs://… or az://…, got '{scheme}://…'")
+    if ":" in user or (at and not scheme.startswith("abfs")) or "?" in value or "#" in value:
+        raise ValueError("expected an address without credentials, these come from the environment, and without '?' and '#'")
+    if not where or not path.strip("/") or ".." in path.split("/") or not value.isprintable():
+        raise ValueError(f"expected an address such as {scheme}://bucket/data/train.parquet, got '{value}'")
+    return value
+
+
+_PLACES = ("s3", "s3a", "gs", "az", "abfs", "abfss", "hdfs")
+DataPlace = Annotated[str, StringConstraints(max_length=2000), AfterValidator(_data_place)]
 RelativePath = Annotated[str, AfterValidator(_relative_path)]
 FilePattern = Annotated[str, StringConstraints(max_length=500), AfterValidator(_file_pattern)]
 RepositoryPattern = Annotated[str, StringConstraints(max_length=500), AfterValidator(_repository_pattern)]

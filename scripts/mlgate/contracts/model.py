@@ -47,6 +47,8 @@ class OfDtype(OfColumn):
     """The column has exactly this pandas dtype, once read as pandas reads it: `int64`, `float64`, `object`, `datetime64[ns]`."""
 
     dtype: str
+    is_coercible: bool = False
+    """Another type is as good where every value has its equal in this one: no value may change."""
 
 
 @dataclass(frozen=True)
@@ -111,11 +113,13 @@ class Unique(Rule):
 
     columns: tuple[str, ...]
     keep: Literal["first", "last", "none"] = "none"
+    are_missing_equal: bool = True
+    """Whether two missing cells agree, as pandas has it. Otherwise a row in which one is missing agrees with none, as in SQL."""
 
 
 @dataclass(frozen=True)
 class Holds(Rule):
-    """An expression over columns is true in every row; where one of its cells is missing it says nothing."""
+    """An expression over columns (`config/expressions.py`) holds in every row; where its answer hangs on a missing cell it says nothing."""
 
     expression: str
 

@@ -7,6 +7,7 @@ person looks at it, once.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
@@ -122,7 +123,7 @@ def _is_table_weaker(key: str, old: Any, new: Any) -> bool:
             return old is True
         case "coerce" | "add_missing_columns":
             return new is not False
-        case "unique" if old is not None and new is not None:
+        case "unique" if old is not None and new:
             return not set(_listed(new)) <= set(_listed(old))  # fewer columns that have to be unique together ask more
         case _:  # dtype, unique, index, multiindex: one more rule where there was none, else another one
             return old is not None
@@ -159,12 +160,22 @@ def _columns(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Schema
         elif name not in old:
             # A strict contract refused every table that has it.
             is_let_in = before.get("strict") is True or before.get("ordered") is True
-            found.append(SchemaChange(where, None, "asked for", is_weakening=is_let_in))
+            # A column with an entry of its own is no longer asked what a pattern asks.
+            is_excused = any(column.get("regex") and _may_match(key, name) for key, column in old.items())
+            found.append(SchemaChange(where, None, "asked for", is_weakening=is_let_in or is_excused))
         elif old[name] != new[name]:
             found += _column(where, _read(old[name]), _read(new[name]))
     if list(map(str, old)) != [str(name) for name in new if name in old] and before.get("ordered") is True and set(old) <= set(new):
         found.append(SchemaChange("columns", ", ".join(map(str, old)), ", ".join(map(str, new)), is_weakening=True))
     return found
+
+
+def _may_match(pattern: object, name: object) -> bool:
+    """Whether a pattern of columns finds a column of that name; of one that cannot be read, or is another's pattern, nobody knows."""
+    try:
+        return re.match(str(pattern), str(name)) is not None
+    except (re.error, RecursionError, OverflowError):
+        return True
 
 
 def _column(where: str, old: _Column, new: _Column) -> list[SchemaChange]:

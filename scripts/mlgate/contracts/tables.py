@@ -19,8 +19,12 @@ class UnreadableTableError(Exception):
     """The file is no table; the message says why, without its name."""
 
 
-def read(path: Path) -> Any:
+def read(path: Path, columns: list[str] | None = None) -> Any:
     """A CSV, Parquet or JSON lines file as a pandas DataFrame.
+
+    Args:
+        path: of the file, or of a folder of Parquet files.
+        columns: which of its columns; all by default.
 
     Raises:
         UnreadableTableError: it is absent, empty, truncated, ragged, of another encoding or format.
@@ -36,26 +40,27 @@ def read(path: Path) -> Any:
         raise UnreadableTableError("the file is empty")
     try:
         if suffix in CSV:
-            frame = _read_csv(path)
+            frame = _read_csv(path, columns)
         elif suffix in PARQUET:
-            frame = _read_parquet(path)
+            frame = _read_parquet(path, columns)
         elif suffix in JSON_LINES:
             frame = _read_json_lines(path)
+            frame = frame if columns is None else frame[columns]
         else:
             raise UnreadableTableError(f"'{path.suffix}' is no format of a table here; expected .csv, .parquet or .jsonl")
     except OSError as error:
         raise UnreadableTableError(f"cannot be read: {error.strerror or error}") from None
-    if not len(frame):
+    if not len(frame.index):
         raise UnreadableTableError("the table has no rows; expected at least one")
     return frame
 
 
-def _read_csv(path: Path) -> Any:
+def _read_csv(path: Path, columns: list[str] | None) -> Any:
     import pandas as pd
 
     _check_lines(path)
     try:
-        return pd.read_csv(path, encoding="utf-8-sig", index_col=False)
+        return pd.read_csv(path, encoding="utf-8-sig", index_col=False, usecols=columns)
     except UnicodeDecodeError as error:
         raise UnreadableTableError(f"not UTF-8 text ({error.reason}); save the file as UTF-8") from None
     except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
@@ -108,12 +113,12 @@ def _check_with_csv(path: Path, width: int) -> None:
         raise UnreadableTableError(f"no UTF-8 CSV: {error}") from None
 
 
-def _read_parquet(path: Path) -> Any:
+def _read_parquet(path: Path, columns: list[str] | None) -> Any:
     import pandas as pd
     import pyarrow as pa
 
     try:
-        return pd.read_parquet(path)
+        return pd.read_parquet(path, columns=columns)
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, ValueError) as error:
         raise UnreadableTableError(f"truncated or no Parquet file: {' '.join(str(error).split())[:200]}") from None
 

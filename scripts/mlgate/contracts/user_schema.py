@@ -19,17 +19,17 @@ class RefusedError(Exception):
 
 
 def answer(request: dict[str, Any]) -> dict[str, Any]:
-    """Findings of `rules.check`, or `error` with what the user has to change."""
+    """Findings of `pandera_run.check`, or `error` with what the user has to change."""
     try:
         import pandera  # noqa: F401 -- asked for here so that its absence is said in words
     except ImportError as error:
         return {"error": f"{request['schema']}: {error.name} is not installed for {sys.executable}; install pandera[pandas] there"}
     here = Path(__file__).parent
-    rules, tables = _module(here / "rules.py", "mlgate_rules"), _module(here / "tables.py", "mlgate_tables")
+    pandera_run, tables = _module(here / "pandera_run.py", "mlgate_pandera_run"), _module(here / "tables.py", "mlgate_tables")
     try:
         schema = _schema(request["schema"], request["name"])
         frame = tables.read(Path(request["data"]))
-        return dict(rules.check(frame, schema, request["is_showing_values"]))
+        return dict(pandera_run.check(frame, schema, request["is_showing_values"]))
     except tables.UnreadableTableError as error:
         return {"error": f"{request['data']}: {error}"}
     except (RefusedError, ValueError) as error:

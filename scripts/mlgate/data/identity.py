@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from mlgate.config import is_remote
+from mlgate.data import remote_identity
 from mlgate.data.tracking import dvc_root, tracked_by
 from mlgate.errors import InputError
 from mlgate.evidence import DataRef
@@ -51,9 +53,14 @@ def identify(root: Path, path: str) -> DataRef:
 
     Links are followed, except folders linked inside a folder: DVC leaves those out too.
 
+    Of an address in an object store it is what `remote_identity` says.
+
     Raises:
         InputError: there is nothing at that path, or it cannot be read.
+        InfrastructureError: an object store cannot be asked.
     """
+    if is_remote(path):
+        return remote_identity.identify(path)
     return data_ref(path, content(root, path), tracked_by(root, path))
 
 
@@ -63,9 +70,19 @@ def data_ref(path: str, found: Content, tracker: Literal["dvc", "git", "none"]) 
 
 
 def differing(root: Path, validated: Iterable[DataRef]) -> list[Difference]:
-    """Those of the validated data that are gone or have another content now. Raises InputError when data cannot be read."""
+    """Those of the validated data that are gone or have another content now, as far as it can be told.
+
+    Raises:
+        InputError: data cannot be read.
+        InfrastructureError: an object store cannot be asked.
+    """
     differences = []
     for reference in validated:
+        if is_remote(reference.path):
+            now = remote_identity.identify(reference.path)
+            if remote_identity.UNPINNED not in (now.hash, reference.hash) and now.hash != reference.hash:
+                differences.append(Difference(reference, now))
+            continue
         if not (root / reference.path).exists():
             differences.append(Difference(reference, None))
             continue

@@ -1,6 +1,15 @@
 """The record every stage writes and every view reads."""
 
-from mlgate.evidence.data import BrokenRule, CheckFindings, CommandRun, ContractFindings, PulledTarget, PullFindings, ValidationFindings
+from mlgate.evidence.data import (
+    BrokenRule,
+    CheckFindings,
+    CommandRun,
+    ContractFindings,
+    FolderFindings,
+    PulledTarget,
+    PullFindings,
+    ValidationFindings,
+)
 from mlgate.evidence.document import (
     BEFORE_THE_GATE,
     FINDINGS,
@@ -19,6 +28,7 @@ from mlgate.evidence.document import (
     write,
     write_bytes,
 )
+from mlgate.evidence.drift import ColumnDrift, DataProfile, DriftBin, DriftFindings, DriftVerdict, MultivariateDrift
 from mlgate.evidence.evaluation import (
     MAX_LATENCY_BYTES,
     MAX_MILLISECONDS,
@@ -71,6 +81,7 @@ from mlgate.evidence.record import (
     finite,
 )
 from mlgate.evidence.report import Notification, ReportFindings
+from mlgate.evidence.screens import BiasFindings, BiasGroup, ScreenedData, ScreenFindings, ScreenItem
 from mlgate.evidence.training import MlflowRun, PipelineStage, TrainFindings
 
 __all__ = [
@@ -85,21 +96,29 @@ __all__ = [
     "Annotation",
     "BaselineRef",
     "BaselineSource",
+    "BiasFindings",
+    "BiasGroup",
     "BrokenRule",
     "CarriedBaseline",
     "CarriedSource",
     "Change",
     "CheckFindings",
+    "ColumnDrift",
     "CommandRun",
     "Commit",
     "Comparison",
     "Confusion",
     "ContractFindings",
+    "DataProfile",
     "DataRef",
+    "DriftBin",
+    "DriftFindings",
+    "DriftVerdict",
     "EvaluateFindings",
     "Evidence",
     "F",
     "FileRef",
+    "FolderFindings",
     "FurtherSet",
     "GateFindings",
     "HoldoutUse",
@@ -109,6 +128,7 @@ __all__ = [
     "LatencySamples",
     "MetricValue",
     "MlflowRun",
+    "MultivariateDrift",
     "Notification",
     "Override",
     "PerturbedSet",
@@ -125,6 +145,9 @@ __all__ = [
     "RuleResult",
     "RunRef",
     "ScoredModel",
+    "ScreenFindings",
+    "ScreenItem",
+    "ScreenedData",
     "SeedNumbers",
     "SeedSet",
     "Sha256",

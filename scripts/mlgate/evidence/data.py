@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
+from mlgate.evidence.drift import DataProfile, DriftFindings
 from mlgate.evidence.record import DataRef, FileRef, Record, Text
+from mlgate.evidence.screens import ScreenedData
 
 
 class CommandRun(Record):
@@ -58,6 +62,18 @@ class BrokenRule(Record):
     """The first of them, counted from 0 below the header."""
     values: list[Text] | None = None
     """What stands there, only where `report.examples` allows it."""
+    names: list[Text] = []
+    """Of a folder of files, the first files that break it, with what is wrong in brackets; `rows` counts files then."""
+
+
+class FolderFindings(Record):
+    """A folder of files, as its contract saw it."""
+
+    size_bytes: int
+    types: dict[Text, int]
+    """Files by type; `other` for names that say none of the contract's."""
+    classes: dict[Text, int] | None
+    """Files by class; None where the contract knows no classes."""
 
 
 class ContractFindings(Record):
@@ -68,6 +84,14 @@ class ContractFindings(Record):
     columns: int
     broken: list[BrokenRule]
     duration_s: float
+    engine: Literal["polars", "pandera", "polars and pandera", "spark"] | None = None
+    """What ran the rules; None in evidence of earlier versions, and of a folder of files."""
+    notes: list[Text] = []
+    """What a reader should know of how they were run: what ran in pandera, why and what it cost; digits that were lost in reading."""
+    warnings: list[Text] = []
+    """What breaks rules that only warn, a sentence each."""
+    folder: FolderFindings | None = None
+    """Of a contract of files; `rows` is the number of files then, `columns` 0."""
 
 
 class ValidationFindings(Record):
@@ -79,3 +103,18 @@ class ValidationFindings(Record):
     """Contracts of the baseline commit that this commit changes or removes: one that is broken closes the gate, not this stage."""
     baseline_note: Text = ""
     """Which of them could not be checked, and why."""
+    screened: list[ScreenedData] = []
+    """What the entries of `data.screens` were looked through for, in their order."""
+
+    @property
+    def has_broken_contract(self) -> bool:
+        return any(not one.is_passed for one in self.contracts)
+
+    @property
+    def has_failed_screen(self) -> bool:
+        return any(one.failed for one in self.screened)
+
+    drift: list[DriftFindings] = []
+    """What the entries of `data.drift` were compared with, in their order."""
+    profiles: list[DataProfile] = []
+    """Summaries of data that `data.drift` names, kept so that later runs and the champion can be compared with it."""

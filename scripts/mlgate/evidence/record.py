@@ -45,9 +45,10 @@ class DataRef(Record):
     """One piece of data and the hash that identifies it."""
 
     path: Text
-    """Relative to the working directory."""
+    """Relative to the working directory; or an address in an object store."""
     hash: Text
-    """`md5:<hex>` as DVC computes it (`md5:<hex>.dir` for a folder)."""
+    """`md5:<hex>` as DVC computes it (`md5:<hex>.dir` for a folder). In an object store `etag:<its version>`, `etags:<SHA-256>` of what is
+    listed in a folder, or `unpinned` where its client is not installed."""
     size_bytes: int
     files: int
     tracked_by: Literal["dvc", "git", "none"]

@@ -191,6 +191,8 @@ def _stopped(evidence: Evidence[Any], evidences: Evidences, context: RunContext)
         validation = findings_of(evidences, "validate-data", ValidationFindings)
         if evidence.stage == "validate-data" and validation and validation.prepare and validation.prepare.exit_code:
             because = "preparing the data failed; nothing was trained"
+        elif evidence.stage == "validate-data" and validation and not validation.has_broken_contract and validation.has_failed_screen:
+            because = "a screen of the data says no; nothing was trained"
         return Answer("bad", _words(context)[1], (because,))
     if evidence.status == "skipped":
         return Answer("unsure", "was not judged", (f"{evidence.stage} was skipped",))

@@ -122,13 +122,30 @@ class Histogram:
 
 
 @dataclass(frozen=True)
+class Shift:
+    """How the rows of one column fall into bins, before and now."""
+
+    title: str
+    labels: tuple[str, ...]
+    """Of the bins."""
+    before: tuple[float, ...]
+    """Share of the rows in each."""
+    now: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Shifts:
+    columns: tuple[Shift, ...]
+
+
+@dataclass(frozen=True)
 class Figure:
     """A picture; the same numbers always stand in a table beside it."""
 
     key: str
     title: str
     description: str
-    data: Intervals | Bars | Matrices | Histogram
+    data: Intervals | Bars | Matrices | Histogram | Shifts
 
 
 Block = Paragraph | Items | Table | Log | Commands | Figure

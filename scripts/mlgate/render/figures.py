@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from itertools import pairwise
 from typing import Literal
 
 from mlgate.render import escape, intervals
-from mlgate.render.document import Bars, Figure, Histogram, Intervals
+from mlgate.render.document import Bars, Figure, Histogram, Intervals, Shift, Shifts
 
 _BLOCKS = " ▏▎▍▌▋▊▉█"
+_HEIGHTS = "▁▂▃▄▅▆▇█"
 _BAR_WIDTH = 24
 _LABEL_WIDTH = 24
 
@@ -31,6 +33,8 @@ def figure(shown: Figure, how: Literal["mermaid", "text", "branch", "none"], url
 
 def _mermaid(shown: Figure) -> str:
     match shown.data:
+        case Shifts():
+            return _text(shown)
         case Intervals():
             return _text(shown)  # mermaid draws no intervals, and a lone bar looks surer than it is
         case Bars(labels, values, _, unit):
@@ -89,8 +93,21 @@ def _text(shown: Figure) -> str:
                     for low, high, count in zip(edges, edges[1:], candidate, strict=False)
                 ]
             )
+        case Shifts(columns):
+            return _fenced([row for one in columns for row in _before_and_now(one)])
         case _:
             return ""
+
+
+def _before_and_now(one: Shift) -> list[tuple[str, str]]:
+    top = max(*one.before, *one.now)
+    return [(one.title, f"before {_profile(one.before, top)}"), ("", f"now    {_profile(one.now, top)}")]
+
+
+def _profile(shares: tuple[float, ...], top: float) -> str:
+    """A column of characters for each bin."""
+    highest = len(_HEIGHTS) - 1
+    return "".join(_HEIGHTS[min(highest, math.ceil(share / top * highest)) if top else 0] for share in shares)
 
 
 def _fenced(rows: list[tuple[str, str]]) -> str:

@@ -29,7 +29,7 @@ from matplotlib.path import Path as DrawnPath
 from matplotlib.ticker import MaxNLocator
 
 from mlgate.render import escape, numbers
-from mlgate.render.document import Bars, Figure, Histogram, IntervalRow, Intervals, Matrices
+from mlgate.render.document import Bars, Figure, Histogram, IntervalRow, Intervals, Matrices, Shift, Shifts
 
 WIDTH_IN = 7.2
 NARROW_IN = 4.6
@@ -134,6 +134,8 @@ def _canvas(figure: Figure, pen: _Pen) -> Canvas:
             return _matrices(figure.data, pen)
         case Histogram():
             return _histogram(figure.data, pen)
+        case Shifts(columns):
+            return _shifts(columns, pen)
 
 
 class _Pen:
@@ -303,6 +305,47 @@ def _histogram(data: Histogram, pen: _Pen) -> Canvas:
     )
     _bare(axes)
     return canvas
+
+
+def _shifts(columns: tuple[Shift, ...], pen: _Pen) -> Canvas:
+    """A small histogram for each column, three in a row."""
+    side, gap, bars, title, foot, head = 2.12, 0.28, 0.85, 0.3, 0.3, 0.3
+    lines = math.ceil(len(columns) / 3)
+    height = head + lines * (title + bars + foot)
+    canvas = Canvas(figsize=(WIDTH_IN, height))
+    for index, column in enumerate(columns):
+        line, place = divmod(index, 3)
+        left, top = 0.1 + place * (side + gap), height - head - line * (title + bars + foot) - title
+        axes = canvas.add_axes((left / WIDTH_IN, (top - bars) / height, side / WIDTH_IN, bars / height))
+        _one_shift(axes, column, pen)
+    for text, colour, left in (("before, outlined", "baseline", 0.1), ("now, filled", "candidate", 1.35)):
+        canvas.text(left / WIDTH_IN, 1 - 0.12 / height, text, color=pen.colours[colour], fontsize=9, va="center")
+    return canvas
+
+
+def _one_shift(axes: Axes, column: Shift, pen: _Pen) -> None:
+    edges = range(len(column.labels) + 1)
+    axes.stairs(column.now, edges, fill=True, color=pen.colours["candidate"], alpha=0.4)
+    axes.stairs(column.before, edges, color=pen.colours["baseline"], linewidth=1.6)
+    axes.set_xlim(0, len(column.labels))
+    axes.set_ylim(0, max((*column.before, *column.now)) * 1.05 or 1.0)
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.set_title(pen.token(column.title, 26), loc="left", fontsize=9.5, color=pen.colours["ink"], pad=4)
+    ends = (column.labels[0], 0.0, "left"), (column.labels[-1] if len(column.labels) > 1 else "", 1.0, "right")
+    for label, at, side in ends:
+        axes.annotate(
+            pen.token(label, 15),
+            (at, 0),
+            (0, -4),
+            "axes fraction",
+            "offset points",
+            ha=side,
+            va="top",
+            color=pen.colours["muted"],
+            fontsize=8.5,
+        )
+    _bare(axes)
 
 
 def _bare(axes: Axes) -> None:

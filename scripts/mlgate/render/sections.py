@@ -45,6 +45,7 @@ _HASH_SHOWN = 16
 _FILES_SHOWN = 200
 _CLASSES_SHOWN = 20
 _CLASSES_DRAWN = 60
+_MAX_WARNINGS = 10
 
 
 def checks(evidences: Evidences) -> Section | None:
@@ -71,7 +72,9 @@ def contract(evidences: Evidences, *, has_examples: bool) -> Section | None:
         blocks.append(Items(tuple(_contract_line(one) for one in found.contracts)))
     broken = [(one.data, rule) for one in found.contracts for rule in one.broken]
     if broken:
-        blocks.append(_broken_rules(broken, has_examples=has_examples))
+        blocks.append(_broken_rules(broken, _folders(found.contracts), has_examples=has_examples))
+    if warnings := [(one.data, text) for one in found.contracts for text in one.warnings]:
+        blocks.append(_warnings(warnings))
     blocks += _replaced_contracts(found, has_examples=has_examples)
     is_broken = any(not one.is_passed for one in found.contracts)
     title = (
@@ -86,6 +89,13 @@ def contract(evidences: Evidences, *, has_examples: bool) -> Section | None:
     return Section("contract", title, tuple(blocks), is_open=evidences["validate-data"].status != "passed")
 
 
+def _warnings(warnings: list[tuple[str, str]]) -> Items:
+    """What breaks rules that only warn."""
+    lines: list[Line] = [("⚠️ ", Code(data), f": {text}") for data, text in warnings[:_MAX_WARNINGS]]
+    more = len(warnings) - _MAX_WARNINGS
+    return Items((*lines, *([(f"and {numbers.count(more, 'more warning')}",)] if more > 0 else [])))
+
+
 def _replaced_contracts(found: ValidationFindings, *, has_examples: bool) -> list[Block]:
     """Contracts of the baseline that this change has no more, or has otherwise."""
     if not found.baseline_contracts:
@@ -95,7 +105,8 @@ def _replaced_contracts(found: ValidationFindings, *, has_examples: bool) -> lis
         Items(tuple(_contract_line(one) for one in found.baseline_contracts)),
     ]
     broken = [(one.data, rule) for one in found.baseline_contracts for rule in one.broken]
-    return [*blocks, _broken_rules(broken, has_examples=has_examples)] if broken else blocks
+    folders = _folders(found.baseline_contracts)
+    return [*blocks, _broken_rules(broken, folders, has_examples=has_examples)] if broken else blocks
 
 
 def plots(evidences: Evidences) -> Section | None:
@@ -294,19 +305,31 @@ def _command_line(command: CommandRun) -> Line:
 
 def _contract_line(one: ContractFindings) -> Line:
     measured = f"{numbers.count(one.rows, 'row')}, {numbers.count(one.columns, 'column')}, {numbers.duration(one.duration_s)}"
+    if one.folder is not None:
+        classes = f", {numbers.count(len(one.folder.classes), 'class', 'classes')}" if one.folder.classes is not None else ""
+        size = numbers.size(one.folder.size_bytes)
+        measured = f"{numbers.count(one.rows, 'file')}, {size}{classes}, {numbers.duration(one.duration_s)}"
+    measured += "".join([" on Spark" if one.engine == "spark" else "", *(f"; {note}" for note in one.notes)])
     if one.is_passed:
         return ("✅ ", Code(one.data), " keeps ", Code(one.schema_path), f": {measured}")
     return ("❌ ", Code(one.data), " breaks ", Code(one.schema_path), f" in {numbers.count(len(one.broken), 'rule')}: {measured}")
 
 
-def _broken_rules(broken: list[tuple[str, BrokenRule]], *, has_examples: bool) -> Table:
+def _folders(contracts: Iterable[ContractFindings]) -> frozenset[str]:
+    return frozenset(one.data for one in contracts if one.folder is not None)
+
+
+def _broken_rules(broken: list[tuple[str, BrokenRule]], folders: frozenset[str], *, has_examples: bool) -> Table:
     def cells(data: str, rule: BrokenRule) -> tuple[Line, ...]:
-        column: Line = (Code(rule.column),) if rule.column is not None else ("whole table",)
+        whole = "files" if rule.names else "whole folder" if data in folders else "whole table"
+        column: Line = (Code(rule.column),) if rule.column is not None else (whole,)
         how_many = f"{rule.rows:,} ({numbers.share(rule.share)})" if rule.rows else numbers.NONE
         found: tuple[Line, ...] = ((_listed(rule.values or []),),) if has_examples else ()
-        return ((Code(data),), column, (Code(rule.rule, 160),), (how_many,), (_numbers_listed(rule),), *found)
+        where: Span = _listed(rule.names) if rule.names else _numbers_listed(rule)
+        return ((Code(data),), column, (Code(rule.rule, 160),), (how_many,), (where,), *found)
 
-    headings = ("Data", "Column", "Rule", "Rows", "Row numbers", *(("Values",) if has_examples else ()))
+    counted = ("Rows or files", "Which") if folders else ("Rows", "Row numbers")
+    headings = ("Data", "Column", "Rule", *counted, *(("Values",) if has_examples else ()))
     return Table(
         headings,
         "lllrl" + ("l" if has_examples else ""),

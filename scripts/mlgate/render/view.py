@@ -11,7 +11,7 @@ from mlgate.config import ReportConfig
 from mlgate.context import RunContext
 from mlgate.evidence import STAGES, BaselineRef, Evidence, GateFindings, Override, TrainFindings
 from mlgate.render import answer as answers
-from mlgate.render import comparison, holdout_use, numbers, sections
+from mlgate.render import comparison, drift, holdout_use, numbers, screens, sections
 from mlgate.render.answer import Evidences, findings_of
 from mlgate.render.document import Answer, Code, Line, Link, ReportView, Section, Span
 
@@ -72,6 +72,9 @@ def _sections(
     found = (
         sections.checks(evidences),
         sections.contract(evidences, has_examples=report.examples),
+        drift.section(evidences),
+        screens.section(evidences),
+        screens.bias(evidences),
         *(comparison.also_sections(gate) if gate else []),
         comparison.slices_section(gate) if gate else None,
         comparison.remarks_section(gate) if gate else None,
@@ -119,6 +122,8 @@ def _notes(evidences: Evidences, gate: GateFindings | None, refused: Mapping[str
         notes += [(f"{one.warning}. ", *_PLAN) for one in gate.planning if one.warning]
         if gate.baseline is not None and gate.baseline.rescoring is not None:
             notes += [(sentence,) for sentence in comparison.rescored(gate.baseline.rescoring)]
+    notes += screens.notes(evidences)
+    notes += drift.notes(evidences)
     train = findings_of(evidences, "train", TrainFindings)
     if train is not None and train.is_reused:
         notes.append(("Nothing was trained anew: an earlier run with equal code, data and parameters had done it.",))

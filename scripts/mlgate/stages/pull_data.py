@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from mlgate.config import Config, kind_of_baseline
+from mlgate.config import Config, is_remote, kind_of_baseline
 from mlgate.data import cache, pull
 from mlgate.errors import InfrastructureError
 from mlgate.evidence import Annotation, PulledTarget, PullFindings
@@ -53,9 +53,11 @@ def named_data(config: Config) -> list[str]:
     """Data the configuration names: `data.pull`, or where it is left out what the other sections need to be there."""
     if config.data.pull is not None:
         return list(config.data.pull)
-    named = [contract.data for contract in config.data.contracts]
+    named = [name for contract in config.data.contracts for name in contract.names]
+    named += [name for each in config.data.screens for name in each.names]
+    named += [name for each in config.data.drift for name in each.names]
     named += [Path(name).as_posix() for name in config.gate.baselines if kind_of_baseline(name) == "path"]
-    return list(dict.fromkeys(named))
+    return [name for name in dict.fromkeys(named) if not is_remote(name)]  # what lies in an object store is read there
 
 
 def _summary(findings: PullFindings) -> str:

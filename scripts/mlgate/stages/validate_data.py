@@ -4,17 +4,27 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
-from mlgate.config import user_code
-from mlgate.contracts import contract, wording
+from mlgate.config import ContractConfig, is_remote, user_code
+from mlgate.contracts import contract, in_configuration, wording
 from mlgate.contracts.contract import Checked
-from mlgate.data import cache, checkout
-from mlgate.data.identity import identify
+from mlgate.contracts.engine import Engines
+from mlgate.data import cache, checkout, remote_identity
+from mlgate.data.identity import differing, identify
+from mlgate.data.recorded_files import recorded_files
+from mlgate.errors import InputError, MlgateError
 from mlgate.evidence import Annotation, CommandRun, ContractFindings, DataRef, ValidationFindings
 from mlgate.stages.baseline import contracts_of_baseline
+from mlgate.stages.baseline.contracts_of_baseline import BaselineContracts
 from mlgate.stages.job import commands
 from mlgate.stages.pull_data import named_data
+from mlgate.stages.validation import drift, screens
+from mlgate.stages.validation.drift import Drifted
+from mlgate.stages.validation.screens import Screens
+from mlgate.tables import spark
 from mlgate.workspace import StageResult, Workspace
 
 _ANNOTATED_RULES = 10
@@ -30,30 +40,77 @@ def run(workspace: Workspace) -> StageResult:
     prepare = _prepared(workspace)
     if prepare is not None and prepare.exit_code != 0:
         return _not_prepared(prepare)
-    checked = []
-    checkout.refuse_pointers(workspace.root, [each.data for each in workspace.config.data.contracts])
-    for each in workspace.config.data.contracts:
-        with workspace.console.progress(f"validate-data: {each.data}"):
-            checked.append(contract.check(workspace.root, each.data, each.schema_, is_showing_values=workspace.config.report.examples))
-    earlier = contracts_of_baseline.check(workspace)
+    checkout.refuse_pointers(workspace.root, [name for each in workspace.config.data.contracts for name in each.names])
+    versions = _versions(workspace)
+    checked, earlier = _by_contracts(workspace)
     with workspace.console.progress("validate-data: hashing"):
         validated = _validated(workspace)
+    screened = _screened(workspace, validated, is_broken=any(not each.findings.is_passed for each in checked))
+    drifted = drift.check(workspace, validated)
+    if moved := differing(workspace.root, versions):
+        raise InputError(f"{moved[0]} while it was checked; run 'mlgate validate-data' again")
     findings = ValidationFindings(
         prepare=prepare,
-        contracts=[each.findings for each in checked],
+        contracts=[each.findings.model_copy(update={"warnings": each.warnings}) for each in checked],
         validated=validated,
         baseline_contracts=earlier.findings,
         baseline_note="; ".join(earlier.notes),
+        screened=screened.findings,
+        drift=drifted.findings,
+        profiles=drifted.profiles,
     )
     broken = [each for each in findings.contracts if not each.is_passed]
     return StageResult(
-        status="failed" if broken else "passed",
-        summary="\n".join([_summary(findings.contracts, broken, validated), *_about_baseline(findings)]),
+        status="failed" if broken or screened.failed or drifted.failed else "passed",
+        summary="\n".join(
+            [*_in_order(findings, broken, screened, drifted, validated), *_about_baseline(findings), *_about_stores(validated)]
+        ),
         findings=findings,
         data=validated,
-        files=[prepare.log] if prepare is not None and prepare.log is not None else [],
-        annotations=[annotation for each in checked for annotation in _annotations(each, workspace.root)],
+        files=[*([prepare.log] if prepare is not None and prepare.log is not None else []), *drifted.files],
+        annotations=[
+            *(annotation for each in checked for annotation in _annotations(each, workspace.root, workspace.config_path)),
+            *screened.annotations,
+            *drifted.annotations,
+        ],
     )
+
+
+def _by_contracts(workspace: Workspace) -> tuple[list[Checked], BaselineContracts]:
+    """What the contracts say, and those of the baseline; one Spark session runs all that need it."""
+    checked = []
+    with spark.on_demand() as session:
+        engines = Engines(workspace.config.data.engine, session)
+        for each in workspace.config.data.contracts:
+            with workspace.console.progress(f"validate-data: {each.data}") as progress:
+                checked.append(_checked(workspace, each, engines, progress.say))
+        return checked, contracts_of_baseline.check(workspace, engines)
+
+
+def _checked(workspace: Workspace, entry: ContractConfig, engines: Engines, say: Callable[[str], None]) -> Checked:
+    """What one contract says, whichever way its rules are written."""
+    examples = workspace.config.report.examples
+    if entry.schema_ is not None:
+        return contract.check(workspace.root, entry.data, entry.schema_, is_showing_values=examples, engines=engines)
+    return in_configuration.check(
+        workspace.root,
+        entry,
+        schema_path=workspace.config_path,
+        is_showing_values=examples,
+        engines=engines,
+        recorded=lambda name: recorded_files(workspace.root, name),
+        say=say,
+    )
+
+
+def _screened(workspace: Workspace, validated: list[DataRef], *, is_broken: bool) -> Screens:
+    """What the screens find. Data that breaks its contract may be beyond them: then the contract's answer stands."""
+    try:
+        return screens.check(workspace, validated)
+    except InputError as error:
+        if not is_broken:
+            raise
+        return Screens([], warned=[f"screens: {error}"])
 
 
 def _prepared(workspace: Workspace) -> CommandRun | None:
@@ -70,11 +127,27 @@ def _not_prepared(prepare: CommandRun) -> StageResult:
     )
 
 
+def _versions(workspace: Workspace) -> list[DataRef]:
+    """Identity of data in object stores before any of it is read: somebody may write there at any time."""
+    found = []
+    for name in _named(workspace):
+        if is_remote(name):
+            with suppress(MlgateError):  # reading it says better what is wrong
+                found.append(identify(workspace.root, name))
+    return found
+
+
 def _validated(workspace: Workspace) -> list[DataRef]:
     """Identity of all data the configuration names, as it is now."""
-    names = [each.data for each in workspace.config.data.contracts] + named_data(workspace.config)
-    there = [name for name in dict.fromkeys(names) if (workspace.root / name).exists()]
-    return [identify(workspace.root, name) for name in there]
+    return [identify(workspace.root, name) for name in _named(workspace) if is_remote(name) or (workspace.root / name).exists()]
+
+
+def _named(workspace: Workspace) -> list[str]:
+    screened = [name for section in (workspace.config.data.screens, workspace.config.data.drift) for each in section for name in each.names]
+    away = [name for each in workspace.config.data.screens for name in (each.train, each.holdout) if name is not None and is_remote(name)]
+    away += [each.data for each in workspace.config.data.drift if is_remote(each.data)]
+    names = [*(name for each in workspace.config.data.contracts for name in each.names), *screened, *away, *named_data(workspace.config)]
+    return list(dict.fromkeys(names))
 
 
 def _summary(contracts: list[ContractFindings], broken: list[ContractFindings], validated: list[DataRef]) -> str:
@@ -87,6 +160,34 @@ def _summary(contracts: list[ContractFindings], broken: list[ContractFindings], 
     return ". ".join(wording.summary(each) for each in contracts)
 
 
+def _in_order(
+    findings: ValidationFindings, broken: list[ContractFindings], screened: Screens, drifted: Drifted, validated: list[DataRef]
+) -> list[str]:
+    """Contracts, screens and drift in sentences, what stops the run first: the first line is what a report begins with."""
+    about_screens, about_drift = _about_screens(screened), _about_drift(drifted)
+    if not findings.contracts and (about_screens or about_drift):
+        return [*about_drift, *about_screens] if drifted.failed and not screened.failed else [*about_screens, *about_drift]
+    about_contracts = [_summary(findings.contracts, broken, validated)]
+    if broken or not (screened.failed or drifted.failed):
+        return [*about_contracts, *about_screens, *about_drift]
+    rest = [*about_drift, *about_screens] if not screened.failed else [*about_screens, *about_drift]
+    return [*rest, *about_contracts]
+
+
+def _about_drift(drifted: Drifted) -> list[str]:
+    """What drifted and what could not be compared; nothing where nothing was asked."""
+    told = [*(f"{sentence}. Nothing was trained." for sentence in drifted.failed), *(f"warning: {one}" for one in drifted.warned)]
+    still = [one.data for one in drifted.findings if one.verdict in ("stable", "unchanged")]
+    return [*told, *drifted.notes, *([f"{', '.join(dict.fromkeys(still))}: no drift"] if still else [])]
+
+
+def _about_screens(screened: Screens) -> list[str]:
+    """What the screens found; nothing where there are none."""
+    told = [*(f"{sentence}. Nothing was trained." for sentence in screened.failed), *(f"warning: {one}" for one in screened.warned)]
+    clean = [one.train for one in screened.findings if not (one.failed or one.warned)]
+    return [*told, *([f"{', '.join(clean)}: screens clean"] if clean else [])]
+
+
 def _about_baseline(findings: ValidationFindings) -> list[str]:
     """What the contracts say that this change replaces."""
     broken = [wording.summary(each) for each in findings.baseline_contracts if not each.is_passed]
@@ -94,27 +195,48 @@ def _about_baseline(findings: ValidationFindings) -> list[str]:
     return [*said, *([f"not checked: {findings.baseline_note}"] if findings.baseline_note else [])]
 
 
-def _annotations(checked: Checked, root: Path) -> list[Annotation]:
+def _about_stores(validated: list[DataRef]) -> list[str]:
+    """What no commit pins: data that is read where it lies, in an object store."""
+    pinned = [each.path for each in validated if is_remote(each.path) and each.hash != remote_identity.UNPINNED]
+    unpinned = [each.path for each in validated if each.hash == remote_identity.UNPINNED]
+    told = []
+    for names, what in (
+        (pinned, "; its version was recorded, and 'train' refuses another"),
+        (unpinned, ", and its version could not be recorded: the store's client is not installed"),
+    ):
+        if names:
+            told.append(f"{', '.join(names)}: in an object store, so no commit pins it{what}")
+    return told
+
+
+def _annotations(checked: Checked, root: Path, config_path: str) -> list[Annotation]:
     """Remarks at the schema, whose rule is broken, and at the data."""
     findings = checked.findings
     code = user_code(findings.schema_path)
     path = code[0] if code else findings.schema_path
     lines = (root / path).read_text(errors="replace").splitlines()
+    begin = _begin_of(findings.data, lines) if path == config_path else 0
     remarks = [
-        Annotation(path=path, line=_line_of(rule.column, lines), message=f"{findings.data}: {wording.sentence(rule, findings.rows)}")
+        Annotation(path=path, line=_line_of(rule.column, lines, begin), message=f"{findings.data}: {wording.sentence(rule, findings.rows)}")
         for rule in findings.broken[:_ANNOTATED_RULES]
     ]
-    remarks += [Annotation(path=path, level="warning", message=f"{findings.data}: {text}") for text in checked.warnings]
+    remarks += [Annotation(path=path, line=begin + 1, level="warning", message=f"{findings.data}: {text}") for text in checked.warnings]
     if not findings.is_passed:
-        remarks.append(Annotation(path=findings.data, message=wording.summary(findings)))
+        remarks.append(Annotation(path=path if is_remote(findings.data) else findings.data, message=wording.summary(findings)))
     return remarks
 
 
-def _line_of(column: str | None, lines: list[str]) -> int:
-    """The line of a schema file that names a column; 1 where none does."""
+def _begin_of(data: str, lines: list[str]) -> int:
+    """The line of a configuration with which the rules about some data begin, counted from 0."""
+    pattern = re.compile(rf"[\s{{,]data:\s*['\"]?{re.escape(data)}['\"]?\s*(?:[,}}#]|$)")
+    return next((number for number, line in enumerate(lines) if pattern.search(line)), 0)
+
+
+def _line_of(column: str | None, lines: list[str], begin: int = 0) -> int:
+    """The line of a schema that names a column, from `begin` on; where none does, the one with which the schema begins."""
     if column is not None:
         pattern = re.compile(rf"^\s*-?\s*['\"]?{re.escape(column)}['\"]?\s*[:=]")
-        for number, line in enumerate(lines, start=1):
+        for number, line in enumerate(lines[begin:], start=begin + 1):
             if pattern.match(line):
                 return number
-    return 1
+    return begin + 1

@@ -12,6 +12,7 @@ from integration.gate import gate_runs
 from integration.gate.gate_runs import CONFIG, N, classified, evaluated, labels, leave, next_commit, open_workspace, project
 from mlgate import stages
 from mlgate.evidence import Evidence, GateFindings
+from mlgate.render import numbers
 from mlgate.workspace import Workspace
 
 
@@ -60,7 +61,8 @@ def test_cannot_tell_warns_and_says_how_many_more_examples_would_settle_it(tmp_p
     assert (evidence.exit_code, found.is_open, found.verdict) == (0, True, "cannot tell")
     assert found.rules[0].is_warning
     assert found.comparisons[0].more_examples > 0
-    assert f"{found.comparisons[0].more_examples:,} more examples" in found.headline
+    more = numbers.about(found.comparisons[0].more_examples, "more example")
+    assert f"about {more} would settle it, if the difference stays as measured" in found.headline
 
 
 def test_cannot_tell_closes_the_gate_where_the_rules_say_so(tmp_path: Path) -> None:

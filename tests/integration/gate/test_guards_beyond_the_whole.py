@@ -171,6 +171,22 @@ def test_a_limit_that_the_groups_are_too_small_for_is_a_warning(tmp_path: Path) 
     limit = next(rule for rule in found.rules if rule.rule == "recall gap by sex at most 0.05")
     assert (limit.is_passed, limit.is_warning) == (True, True)
     assert "cannot tell whether it is at most 5 pt" in plain(limit.reason)
+    counted = int(np.sum((sex == "x") & (small.target == 1)))
+    assert plain(limit.reason).endswith(f"; least is known of sex = x ({counted} examples)"), "a group is named with what recall looks at"
+
+
+def test_a_group_of_six_rows_that_leaves_a_gap_open_is_named_with_its_size(tmp_path: Path) -> None:
+    small = model(0.1, 1)
+    positive = np.flatnonzero(small.target == 1)[:6]
+    sex = small.slices["sex"].copy()
+    sex[positive] = "x"
+    small = replace(small, slices={**small.slices, "sex": sex})
+    _, found = decide(tmp_path, ON_GROUPS.replace("0.1}", "0.001}"), small, small)
+    row = next(row for row in found.comparisons if row.title == "recall gap by sex")
+    assert (row.verdict, row.open_by) == ("cannot tell", "least is known of sex = x (6 examples)")
+    reason = next(rule.reason for rule in found.rules if rule.rule.startswith("recall gap by sex not worse"))
+    assert "least is known of sex = x (6 examples)" in reason
+    assert "least is known of sex = x (6 examples)" in found.headline
 
 
 def test_a_rate_of_three_classes_is_refused_with_what_to_write(tmp_path: Path) -> None:

@@ -277,15 +277,27 @@ def candidate(root: Path, number: int, right: int) -> Evidence:
 
 def test_on_the_ladder_only_a_new_best_is_better_or_no_worse(tmp_path: Path) -> None:
     root = on_the_ladder(tmp_path)
-    same, best, second = candidate(root, 1, 900), candidate(root, 2, 910), candidate(root, 3, 911)
-    assert [one.findings.verdict for one in (same, best, second)] == ["cannot tell", "better", "cannot tell"]
-    assert all(one.exit_code == 0 for one in (same, best, second)), "a pull request warns"
+    close, best, second = candidate(root, 1, 901), candidate(root, 2, 910), candidate(root, 3, 911)
+    assert [one.findings.verdict for one in (close, best, second)] == ["cannot tell", "better", "cannot tell"]
+    assert all(one.exit_code == 0 for one in (close, best, second)), "a pull request warns"
     rung = second.findings.comparisons[0].ladder
     assert (rung.best, rung.is_new_best) == (0.91, False)
     said = second.findings.headline.replace("\xa0", " ")
     assert said.startswith(
         "cannot tell whether accuracy is worse by more than 2 pt: no new best on this holdout: the best so far has 91.00 %, to be beaten by"
     )
+
+
+def test_a_model_that_answers_as_the_baseline_does_is_no_worse_on_the_ladder_and_no_new_best(tmp_path: Path) -> None:
+    root = on_the_ladder(tmp_path)
+    candidate(root, 1, 910)
+    same = candidate(root, 2, 900)
+    assert (same.exit_code, same.findings.verdict) == (0, "no worse"), "though another candidate was better meanwhile"
+    result = same.findings.rules[0]
+    assert (result.is_passed, result.is_warning) == (True, False)
+    rung = same.findings.comparisons[0].ladder
+    assert (rung.is_same, rung.is_new_best, rung.best) == (True, False, 0.91)
+    assert candidate(root, 3, 911).findings.comparisons[0].ladder.best == 0.91, "nothing was released of it"
 
 
 def test_a_new_best_stays_one_when_its_run_is_repeated(tmp_path: Path) -> None:

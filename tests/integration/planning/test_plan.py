@@ -189,7 +189,20 @@ def test_a_configuration_without_anything_to_plan_is_said(
 def test_a_rule_on_a_number_nothing_stands_behind_is_named_and_not_guessed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = CONFIG.replace("gate:", "  metrics_files: [speed.json]\ngate:") + "    - {metric: latency_ms, max: 20}\n"
     root = project(tmp_path / "repository", config, **{"predictions.csv": table()})
-    assert planned(capsys, root)["remarks"] == ["Not planned: latency_ms; only rules on metrics of the whole holdout are."]
+    why = "it is one number of each model, and nothing says how far chance moves it"
+    assert planned(capsys, root)["remarks"] == [f"Not planned: latency_ms: {why}."]
+
+
+def test_a_rule_on_a_gap_is_planned_and_one_on_slices_says_where_to_look(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rules = "    - {fairness: accuracy, group: sex, margin: 0.05}\n    - {metric: accuracy, slices: [sex], margin: 0.05}\n"
+    lines = table().splitlines()
+    rows = [f"{lines[0]},sex"] + [f"{line},{'fm'[place % 2]}" for place, line in enumerate(lines[1:])]
+    config = CONFIG.replace("gate:", "  slices: [sex]\ngate:") + rules
+    found = planned(capsys, project(tmp_path / "repository", config, **{"predictions.csv": "\n".join(rows) + "\n"}))
+    gap = next(rule for rule in found["rules"] if rule["metric"] == "accuracy gap by sex")
+    assert 0 < gap["cannot_tell_unchanged"] < 1
+    assert gap["visible_loss"] > 0.01
+    assert found["remarks"] == ["Not planned: accuracy by sex: of every slice the gate's report says whether it has enough examples."]
 
 
 @pytest.mark.parametrize("rows", ["id,y,y_pred\n1,a,a\n", "id,y,y_pred\n1,a,b\n2,b,b\n", "id,y,y_pred\n1,a,a\n2,a,a\n3,a,a\n"])

@@ -54,7 +54,7 @@ def test_a_row_reads_as_a_sentence() -> None:
     assert plain(sentence(row(verdict="worse"), 0.95)).endswith("worse by more than 1 pt")
     assert plain(sentence(row(verdict="worse", margin=0.0), 0.95)).endswith(": worse")
     assert plain(sentence(row(verdict="cannot tell", more_examples=1200), 0.95)).endswith(
-        "cannot tell whether it is worse by more than 1 pt; about 1,200 more examples would settle it"
+        "cannot tell whether it is worse by more than 1 pt; about 1,200 more examples would settle it, if the difference stays as measured"
     )
     assert plain(sentence(row(verdict="cannot tell", low=None, high=None), 0.95)).endswith("too few examples for an interval")
     assert plain(sentence(row(verdict="cannot tell", low=None, high=None, method=None), 0.95)).endswith("certifies nothing")

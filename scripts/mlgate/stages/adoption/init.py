@@ -338,6 +338,9 @@ def render_contract(table: pd.DataFrame, data: str) -> str:
     for name in table.columns:
         column = table[name]
         lines.append(f"  {_quoted(str(name))}:")
+        if not all(isinstance(value, Hashable) for value in column):
+            lines += ["    dtype: object", "    nullable: true"]  # lists and the like: pandera has no rules for them
+            continue
         lines.append(f"    dtype: {_dtype(column)}")
         if bool(column.isna().any()):
             lines.append("    nullable: true")

@@ -83,7 +83,7 @@ def _noise_of_rmse(pairing: Pairing) -> planning.NormalDifference | None:
     one, other = (statistics.Model(model.target, model.prediction) for model in (pairing.candidate, pairing.baseline))
     seed = bootstrap.seed_of(predictions.holdout_sha256(pairing.candidate), "rmse")
     compared = statistics.compare("rmse", statistics.Pair(one, other), CONFIDENCE, seed)
-    return planning.noise_of(compared.interval, compared.n, CONFIDENCE)
+    return planning.noise_of(compared.interval.mirrored, compared.n, CONFIDENCE)
 
 
 def earlier(root: Path, evaluation: EvaluationConfig, found: Predictions) -> tuple[Pairing | None, str]:

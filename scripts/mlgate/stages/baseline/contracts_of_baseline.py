@@ -10,8 +10,10 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlgate.config import ContractConfig, user_code
-from mlgate.contracts import contract
+from mlgate.config import ContractConfig, is_remote, user_code
+from mlgate.contracts import contract, in_configuration
+from mlgate.contracts.engine import POLARS, Engines
+from mlgate.data.recorded_files import recorded_files
 from mlgate.errors import InfrastructureError, InputError
 from mlgate.evidence import ContractFindings
 from mlgate.stages.revisions import contract_changes, lineage
@@ -29,7 +31,7 @@ class BaselineContracts:
     """What could not be checked, and why."""
 
 
-def check(workspace: Workspace) -> BaselineContracts:
+def check(workspace: Workspace, engines: Engines = POLARS) -> BaselineContracts:
     """Check every contract of the baseline that this commit has no more, or has otherwise. Raises InfrastructureError: the disk refuses."""
     try:
         base = lineage.baseline_commit(workspace)
@@ -45,13 +47,13 @@ def check(workspace: Workspace) -> BaselineContracts:
     notes: list[str] = []
     folder = workspace.state / "baseline-contracts"
     for one in wanted:
-        label = f"{one.data}: {one.schema_} as of the baseline {base.commit[:12]}"
-        if not (workspace.root / one.data).exists():
+        label = f"{one.data}: {one.schema_ or 'its rules'} as of the baseline {base.commit[:12]}"
+        if not is_remote(one.data) and not (workspace.root / one.data).exists():
             notes.append(f"{label}: there is no such data any more")
             continue
         try:
             with workspace.console.progress(f"validate-data: {label}"):
-                findings.append(_checked(workspace, old, one, folder))
+                findings.append(_checked(workspace, old, one, folder, engines))
         except InputError as error:
             notes.append(f"{label}: {error}")
         finally:
@@ -59,7 +61,17 @@ def check(workspace: Workspace) -> BaselineContracts:
     return BaselineContracts(findings, notes)
 
 
-def _checked(workspace: Workspace, old: Revision, one: ContractConfig, folder: Path) -> ContractFindings:
+def _checked(workspace: Workspace, old: Revision, one: ContractConfig, folder: Path, engines: Engines) -> ContractFindings:
+    examples = workspace.config.report.examples
+    if one.schema_ is None:
+        return in_configuration.check(
+            workspace.root,
+            one,
+            schema_path=workspace.config_path,
+            is_showing_values=examples,
+            engines=engines,
+            recorded=lambda name: recorded_files(workspace.root, name),
+        ).findings
     code = user_code(one.schema_)
     path = code[0] if code else one.schema_
     files = sources(path, old.read) if code else {path: old.read(path) or b""}
@@ -67,8 +79,8 @@ def _checked(workspace: Workspace, old: Revision, one: ContractConfig, folder: P
         raise InputError("no such schema there")
     for name, content in files.items():
         _write(folder / name, content)
-    examples = workspace.config.report.examples
-    checked = contract.check(folder, str(workspace.root / one.data), one.schema_, is_showing_values=examples)
+    data = one.data if is_remote(one.data) else str(workspace.root / one.data)
+    checked = contract.check(folder, data, one.schema_, is_showing_values=examples, engines=engines)
     return checked.findings.model_copy(update={"data": one.data})
 
 

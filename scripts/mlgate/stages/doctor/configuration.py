@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
-from mlgate.config import Config, user_code
+from mlgate.config import Config, is_remote, user_code
 from mlgate.data.tracking import tracked_by
 from mlgate.errors import InputError
 from mlgate.mistakes import did_you_mean
@@ -17,7 +17,8 @@ from mlgate.training import params
 
 def modules(subject: Subject) -> tuple[str, ...]:
     """What reading the contracts takes."""
-    return ("pandera.pandas",) if subject.config and subject.config.data.contracts else ()
+    contracts = subject.config.data.contracts if subject.config else []
+    return ("pandera.pandas",) if any(contract.schema_ is not None for contract in contracts) else ()
 
 
 def look(subject: Subject) -> Iterator[Finding]:
@@ -50,15 +51,20 @@ def look_at_contracts(subject: Subject) -> Iterator[Finding]:
     """Whether every contract can be read, and its data is known to somebody."""
     config = subject.config
     for contract in config.data.contracts if config else []:
-        if code := user_code(contract.schema_):
+        if contract.schema_ is None:
+            yield ok(f"contract of {contract.data}: in {subject.config_path}")
+        elif code := user_code(contract.schema_):
             yield from _python(subject.root, code, f"contract {contract.schema_}")
         else:
             yield from _schema(subject.root, contract.schema_)
-        if not _is_known(subject.root, contract.data) and config is not None and config.data.prepare is None:
-            yield problem(
-                f"{contract.data}: in data.contracts, and neither DVC nor Git tracks it",
-                f"run 'dvc add {contract.data}', or name the command that makes it in data.prepare",
-            )
+        for name in contract.names:
+            if is_remote(name):
+                yield ok(f"{name}: in an object store, so no commit pins it")
+            elif not _is_known(subject.root, name) and config is not None and config.data.prepare is None:
+                yield problem(
+                    f"{name}: in data.contracts, and neither DVC nor Git tracks it",
+                    f"run 'dvc add {name}', or name the command that makes it in data.prepare",
+                )
 
 
 def _parameters(subject: Subject, config: Config) -> Iterator[Finding]:

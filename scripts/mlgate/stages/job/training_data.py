@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from mlgate.config import is_remote
 from mlgate.data import cache, checkout, pull
 from mlgate.data.identity import differing
 from mlgate.errors import InputError
@@ -23,7 +24,7 @@ def validated(workspace: Workspace) -> list[DataRef]:
     """
     evidence = workspace.evidence("validate-data")
     if evidence is None:
-        if workspace.config.data.contracts:
+        if workspace.config.data.contracts or workspace.config.data.screens:
             raise InputError("train: the data was not validated; run 'mlgate validate-data' first")
         return []
     if evidence.exit_code != 0:
@@ -42,7 +43,7 @@ def fetch(workspace: Workspace, references: list[DataRef]) -> None:
     checkout.refuse_pointers(workspace.root, [reference.path for reference in references])
     pulled = workspace.evidence("pull-data")
     wanted = [*references, *(pulled.subject.data if pulled else [])]
-    if pulled is not None and all((workspace.root / reference.path).exists() for reference in wanted):
+    if pulled is not None and all(is_remote(reference.path) or (workspace.root / reference.path).exists() for reference in wanted):
         return
     config = workspace.config
     with workspace.console.progress("pulling the data that was validated") as progress:

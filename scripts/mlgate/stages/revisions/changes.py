@@ -15,7 +15,7 @@ from mlgate.data.checkout import lfs_oid
 from mlgate.data.dvc_files import is_dvc_file
 from mlgate.errors import InputError
 from mlgate.evidence import Change
-from mlgate.stages.revisions import contract_changes, inputs, lineage, weakening
+from mlgate.stages.revisions import contract_changes, drift_changes, inputs, lineage, screen_changes, weakening
 from mlgate.stages.revisions.revision import Revision
 from mlgate.training import params
 from mlgate.workspace import Workspace
@@ -162,7 +162,8 @@ def _judges_told(paths: Iterable[str], weakened: frozenset[str], files: Mapping[
 
 def _judges(config: Config) -> list[str]:
     """Files of the repository that decide what passes: schemas of contracts, the user's own metrics."""
-    references = [*(contract.schema_ for contract in config.data.contracts), *config.evaluation.references]
+    schemas = [contract.schema_ for contract in config.data.contracts if contract.schema_ is not None]
+    references = [*schemas, *config.evaluation.references]
     paths = [(configuration.user_code(reference) or (reference, ""))[0] for reference in references]
     return [path for path in dict.fromkeys(paths) if "." in path]
 
@@ -170,13 +171,18 @@ def _judges(config: Config) -> list[str]:
 def _settings(config: Config) -> dict[str, str]:
     """Every setting of mlgate.yaml that is about how a model is made and judged, as text by the name a report calls it."""
     document = config.model_dump(mode="json", by_alias=True)
-    contracts, rules = document["data"].pop("contracts"), document["gate"].pop("rules")
+    del document["data"]["contracts"]
+    del document["data"]["screens"]
+    del document["data"]["drift"]
+    rules = document["gate"].pop("rules")
     settings = {"model": config.model, **_flat("store", document["store"]), **_flat("inputs", document["inputs"])}
     for section in ("checks", "data", "train", "evaluation", "gate"):
         settings.update(_flat(section, document[section]))
-    for contract in contracts:
-        key = f"data.contracts {contract['data']}"
-        settings[key] = ", ".join(sorted(filter(None, [settings.get(key), contract["schema"]])))
+    for contract in config.data.contracts:
+        key = contract_changes.setting(contract)
+        rules_at = contract.schema_ or ("rules about files" if contract.form == "files" else "rules in short form")
+        settings[key] = ", ".join(sorted(filter(None, [settings.get(key), rules_at])))
+    settings |= screen_changes.settings(config) | drift_changes.settings(config)
     for rule, written in zip(config.gate.rules, rules, strict=True):
         for metric, aspect in weakening.subjects(config, rule):
             for bound in ("min", "max", "margin", "better", "max_gap"):
@@ -248,7 +254,7 @@ def _file_change(file: ChangedFile, old: Revision, new: Revision) -> Change:
 
 def _data_files(config: Config, files: Mapping[str, ChangedFile]) -> list[str]:
     """Changed files that Git tracks and mlgate.yaml calls data."""
-    data = {*(config.data.pull or ()), *(contract.data for contract in config.data.contracts)}
+    data = {*(config.data.pull or ()), *(name for contract in config.data.contracts for name in contract.names)}
     return [path for path in files if path in data or any(path.startswith(f"{folder}/") for folder in data)]
 
 

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from mlgate.config import Config, ContractConfig, user_code
-from mlgate.contracts import schema_changes
+from mlgate.contracts import file_changes, schema_changes, short_form_changes
+from mlgate.contracts.schema_changes import SchemaChange
 from mlgate.evidence import Change
 from mlgate.stages.revisions import weakening
 from mlgate.stages.revisions.python_sources import sources
@@ -38,7 +39,7 @@ def of(old: Revision, new: Revision, old_config: Config, new_config: Config) -> 
     told: set[str] = set()
     for contract in old_config.data.contracts:
         same_data = [other for other in new_config.data.contracts if other.data == contract.data]
-        same = [other for other in same_data if other.schema_ == contract.schema_]
+        same = [other for other in same_data if (other.form, other.schema_) == (contract.form, contract.schema_)]
         found = _first_that_asks_no_less(old, new, contract, same or same_data)
         if found is None:
             settings.add(setting(contract))
@@ -48,7 +49,7 @@ def of(old: Revision, new: Revision, old_config: Config, new_config: Config) -> 
                 settings.add(setting(contract))
         elif found:
             changes += found
-            told |= {contract.schema_, *(other.schema_ for other in same or same_data)}
+            told |= {one.schema_ for one in (contract, *(same or same_data)) if one.schema_ is not None}
     for path in weakening.guarded_code(old_config):
         before, after = (_content(revision, f"{path}:metric") for revision in (old, new))
         files |= {name for name in (*before, *after) if before.get(name) != after.get(name)}
@@ -57,11 +58,11 @@ def of(old: Revision, new: Revision, old_config: Config, new_config: Config) -> 
 
 def differing(old: Revision, new: Revision, old_config: Config, new_config: Config) -> list[ContractConfig]:
     """Contracts of the old revision that the new one has not, or has otherwise: what its own do not check already."""
-    kept = {(other.data, other.schema_) for other in new_config.data.contracts}
     return [
         contract
         for contract in old_config.data.contracts
-        if (contract.data, contract.schema_) not in kept or _content(old, contract.schema_) != _content(new, contract.schema_)
+        if contract not in new_config.data.contracts
+        or (contract.schema_ is not None and _content(old, contract.schema_) != _content(new, contract.schema_))
     ]
 
 
@@ -75,10 +76,23 @@ def _first_that_asks_no_less(
 ) -> list[Change] | set[str] | None:
     """Differences from the one among the new contracts for the same data that is nearest; where it cannot be told, the files it is about;
     None where there is none."""
-    compared = [_compared(old, new, contract.schema_, other.schema_) for other in others]
+    compared = [_compared_forms(old, new, contract, other) for other in others]
     known = [found for found in compared if isinstance(found, list)]
     known.sort(key=lambda found: any(change.is_weakening for change in found))
     return known[0] if known else compared[0] if compared else None
+
+
+def _compared_forms(old: Revision, new: Revision, before: ContractConfig, after: ContractConfig) -> list[Change] | set[str] | None:
+    """Rules that differ between two contracts, or the files of which it cannot be told; None where nothing at all can."""
+    if before.schema_ is not None and after.schema_ is not None:
+        return _compared(old, new, before.schema_, after.schema_)
+    if before == after:
+        return []
+    if before.form == after.form == "short":
+        return _told(setting(before), short_form_changes.compare(before, after))
+    if before.files is not None and after.files is not None:
+        return _told(setting(before), file_changes.compare(before.files, after.files))
+    return None
 
 
 def _compared(old: Revision, new: Revision, before: str, after: str) -> list[Change] | set[str]:
@@ -94,10 +108,14 @@ def _compared(old: Revision, new: Revision, before: str, after: str) -> list[Cha
     found = schema_changes.compare(old.read(before) or b"", new.read(after) or b"")
     if found is None:
         return {path}
+    return _told(path, found)
+
+
+def _told(where: str, found: Iterable[SchemaChange]) -> list[Change]:
     return [
         Change(
             kind="rule",
-            name=_shortened(f"{path} {change.name}"),
+            name=_shortened(f"{where} {change.name}"),
             old=change.old and _shortened(change.old),
             new=change.new and _shortened(change.new),
             is_weakening=change.is_weakening,

@@ -19,6 +19,7 @@ from mlgate.config import (
     RuleConfig,
     metric_name,
 )
+from mlgate.stages.revisions import drift_changes, screen_changes
 
 _ROLES = ("write", "maintain", "admin")
 _STRICTEST: dict[str, Callable[[list[float]], float]] = {"min": max, "max": min, "margin": min, "max_gap": min}
@@ -202,7 +203,7 @@ def _ruled(config: Config) -> set[str]:
 
 
 def _rest(old: Config, new: Config) -> list[str]:
-    found = []
+    found = [*screen_changes.weakened(old, new), *drift_changes.weakened(old, new)]
     if old.model != new.model:
         found.append("model")
     if old.store != new.store:

@@ -47,7 +47,7 @@ def check(frame: Any, schema: Any, is_showing_values: bool) -> dict[str, Any]:
         except pandera.errors.SchemaDefinitionError as error:
             raise ValueError(_one_line(error)) from None
     uncoerced = {_column_of(one) for one in said if _reason(one) == "DATATYPE_COERCION"}
-    mistyped = uncoerced | {_column_of(one) for one in said if _reason(one) == "WRONG_DATATYPE"}
+    mistyped = uncoerced | {_column_of(one) for one in said if _reason(one) == "WRONG_DATATYPE" and not _is_text_after_all(one, frame)}
     for one in said:
         if _reason(one) == "WRONG_DATATYPE" and _column_of(one) in uncoerced:
             continue
@@ -75,6 +75,8 @@ def _bare(schema: Any, frame: Any) -> tuple[Any, list[Any], list[tuple[list[Any]
     gigabytes where all are broken, and they can be counted directly. Of the other rules it is told to keep one example."""
     bare = copy.deepcopy(schema)
     bare.drop_invalid_rows = False  # it would drop what is broken, and pass
+    if bare.strict == "filter":
+        bare.strict = False  # it would drop columns that rules of the whole table are about
     bare.columns = _spelled_out(bare, frame)
     nulls, uniques = [], []
     for name, column in bare.columns.items():
@@ -173,8 +175,8 @@ def _broken(error: Any, frame: Any, mistyped: set[Any], is_showing_values: bool)
     if reason == "WRONG_DATATYPE":
         found = str(frame[column].dtype) if column in frame.columns else str(error.failure_cases)
         expected = str(error.schema.dtype)
-        if expected == "object" and found in ("str", "string"):
-            return None  # pandas 3 has a type of its own for what was `object` before
+        if _is_text_after_all(error, frame):
+            return None
         return _about_schema(column, f"dtype {expected}, found {found}")
     if reason == "DATATYPE_COERCION":
         return _not_coercible(error, column, frame, is_showing_values)
@@ -186,6 +188,13 @@ def _broken(error: Any, frame: Any, mistyped: set[Any], is_showing_values: bool)
     if reason == "CHECK_ERROR":
         return None
     return _about_schema(column, f"{reason.lower().replace('_', ' ')}: {_without_values(error, is_showing_values)}")
+
+
+def _is_text_after_all(error: Any, frame: Any) -> bool:
+    """Whether text was found where `object` was asked for: pandas 3 has a type of its own for it."""
+    column = _column_of(error)
+    found = str(frame[column].dtype) if column in frame.columns else ""
+    return str(error.schema.dtype) == "object" and found in ("str", "string")
 
 
 def _not_coercible(error: Any, column: Any, frame: Any, is_showing_values: bool) -> dict[str, Any]:

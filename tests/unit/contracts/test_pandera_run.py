@@ -9,12 +9,12 @@ import pandas as pd
 import pandera.pandas as pa
 import pytest
 
-from mlgate.contracts import rules
+from mlgate.contracts import pandera_run
 
 
 def broken(frame: pd.DataFrame, schema: pa.DataFrameSchema, *, values: bool = False) -> list[tuple[Any, ...]]:
     """Column, rule, rows and row numbers of everything broken."""
-    found = rules.check(frame, schema, values)["broken"]
+    found = pandera_run.check(frame, schema, values)["broken"]
     return [(rule["column"], rule["rule"], rule["rows"], rule["row_numbers"]) for rule in found]
 
 
@@ -154,7 +154,7 @@ def test_rows_that_the_schema_would_drop_are_reported_instead() -> None:
 
 def test_a_check_that_only_warns_does_not_break_the_contract() -> None:
     schema = pa.DataFrameSchema({"x": pa.Column(int, pa.Check.gt(0, raise_warning=True))})
-    found = rules.check(pd.DataFrame({"x": [-1]}), schema, False)
+    found = pandera_run.check(pd.DataFrame({"x": [-1]}), schema, False)
     assert found["broken"] == []
     assert found["warnings"] == ["Column 'x' failed element-wise validator number 0: greater_than(0)"]
 
@@ -166,8 +166,8 @@ def test_rows_are_counted_from_the_top_whatever_the_index_says() -> None:
 
 def test_values_are_told_only_when_asked_for() -> None:
     frame, schema = pd.DataFrame({"x": [1, -1]}), pa.DataFrameSchema({"x": pa.Column(int, pa.Check.gt(0))})
-    assert rules.check(frame, schema, False)["broken"][0]["values"] is None
-    assert rules.check(frame, schema, True)["broken"][0]["values"] == ["-1"]
+    assert pandera_run.check(frame, schema, False)["broken"][0]["values"] is None
+    assert pandera_run.check(frame, schema, True)["broken"][0]["values"] == ["-1"]
 
 
 def test_the_environment_cannot_switch_a_contract_off(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -181,7 +181,7 @@ def test_counts_are_exact_and_quick_when_every_cell_is_broken() -> None:
     n = 200_000
     frame = pd.DataFrame({f"c{i}": np.where(np.arange(n) % 2, np.nan, -1.0) for i in range(5)})
     schema = pa.DataFrameSchema({name: pa.Column(float, pa.Check.gt(0), unique=True) for name in frame})
-    found = rules.check(frame, schema, True)["broken"]
+    found = pandera_run.check(frame, schema, True)["broken"]
     assert sorted({(rule["rule"], rule["rows"]) for rule in found}) == [
         ("greater_than(0)", n // 2),
         ("not nullable", n // 2),

@@ -1,0 +1,1 @@
+"""Parts of validate-data: contracts, screens, drift."""

@@ -1,0 +1,435 @@
+"""The entries of `data.drift`: data held against what it was, at the baseline commit, at the champion, or in another file. Part of
+validate-data, behind contracts and screens. What it read is kept as a profile, so that later runs need not read this data again."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mlgate.config import DriftConfig, is_remote
+from mlgate.config.drift import BASE, CHAMPION
+from mlgate.console import plain
+from mlgate.drift import multivariate, profile, verdict
+from mlgate.drift.multivariate import Apart
+from mlgate.drift.profile import Profile
+from mlgate.drift.verdict import Compared, Settings, Thresholds
+from mlgate.errors import InfrastructureError, InputError
+from mlgate.evaluation.dvc_history import NotThereError
+from mlgate.evidence import Annotation, ColumnDrift, DataProfile, DataRef, DriftBin, DriftFindings, FileRef, MultivariateDrift, finite
+from mlgate.stages.baseline.data_of_baseline import EarlierData, open_earlier
+from mlgate.stages.decision import recording
+from mlgate.stages.revisions import lineage
+from mlgate.stages.validation import profiles
+from mlgate.store import Store, open_store
+from mlgate.tables.scan import Table, scan
+from mlgate.workspace import Workspace
+
+if TYPE_CHECKING:
+    from mlgate.drift.verdict import Drift
+
+_ANNOTATED_COLUMNS = 10
+_SHOWN_BINS = 10
+_COLUMNS_WITH_BINS = 100
+
+
+@dataclass(frozen=True)
+class Drifted:
+    """What the comparison found."""
+
+    findings: list[DriftFindings]
+    profiles: list[DataProfile] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+    """One sentence each, for the summary."""
+    warned: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    """What could not be compared, and why; what is as it was."""
+    annotations: list[Annotation] = field(default_factory=list)
+
+    @property
+    def files(self) -> list[FileRef]:
+        return [one.file for one in self.profiles]
+
+
+@dataclass
+class _Reference:
+    """What data is compared with, as far as it was found."""
+
+    name: str
+    """In words."""
+    profile: Profile | None = None
+    table: Table | None = None
+    """Its rows, where they are there."""
+    source: str | None = None
+    note: str = ""
+    is_unchanged: bool = False
+    stored: bytes | None = None
+    """The profile's file, where it came from the store."""
+
+
+def check(workspace: Workspace, validated: Sequence[DataRef]) -> Drifted:
+    """Compare every entry.
+
+    Args:
+        workspace: whose configuration has the entries.
+        validated: identities of the data, as it is now.
+
+    Raises:
+        InputError: an entry names data, columns or a reference that do not exist or cannot be read (exit 2).
+        InfrastructureError: the disk refuses.
+    """
+    entries = [(at, entry) for at, entry in enumerate(workspace.config.data.drift) if entry.level != "off"]
+    done = Drifted([])
+    if not entries:
+        return done
+    with ExitStack() as stack:
+        earlier = _Earlier(workspace, {one.path: one for one in validated}, stack)
+        now = _Now(workspace, [entry for _, entry in entries])
+        for at, entry in entries:
+            where = f"{workspace.config_path}: data.drift[{at}]"
+            with workspace.console.progress(f"validate-data: drift of {entry.data}"):
+                found, kept = _compared(workspace, entry, where, earlier, now)
+            done.findings.append(found)
+            if kept is not None and all(one.data != entry.data for one in done.profiles):
+                done.profiles.append(profiles.keep(workspace, entry.data, kept))
+            _tell(workspace, entry, found, done)
+    return done
+
+
+class _Now:
+    """Profiles of the data as it is, each made once, of the columns that any entry looks at."""
+
+    def __init__(self, workspace: Workspace, entries: Sequence[DriftConfig]) -> None:
+        self._root = workspace.root
+        self._entries = entries
+        self._profiles: dict[str, Profile] = {}
+        self._tables: dict[str, Table] = {}
+
+    def table(self, data: str) -> Table:
+        if data not in self._tables:
+            self._tables[data] = scan(self._root, data)
+        return self._tables[data]
+
+    def profile(self, data: str) -> Profile:
+        if data not in self._profiles:
+            self._profiles[data] = self.same_columns(data, self.table(data))
+        return self._profiles[data]
+
+    def same_columns(self, data: str, table: Table) -> Profile:
+        """The profile of a table with those columns of it that are looked at of `data`."""
+        about = [entry for entry in self._entries if entry.data == data]
+        left_out = set.intersection(*(set(entry.except_) for entry in about)) if about else set()
+        named = {name for entry in about for name in (*(entry.columns or ()), entry.label)}
+        if any(entry.columns is None for entry in about):
+            return profile.of_table(table, leave_out=left_out)
+        return profile.of_table(table, [name for name in table.frame.collect_schema() if name in named])
+
+
+class _Earlier:
+    """What there is of earlier commits: the store's profiles, the baseline's data."""
+
+    def __init__(self, workspace: Workspace, validated: Mapping[str, DataRef], stack: ExitStack) -> None:
+        self._workspace, self._validated, self._stack = workspace, validated, stack
+        self._data: EarlierData | None = None
+        self.commit: str | None = None
+        self.why_none = ""
+        try:
+            base = lineage.baseline_commit(workspace)
+            self.commit, self.why_none = base.commit, base.how
+            rules, _ = lineage.rules_of(workspace, base.commit)
+        except InputError as error:
+            self.commit, self.why_none, rules = None, str(error), workspace.config
+        self._rules = rules
+        self._store_note = ""
+        self._store: Store | None = None
+
+    def stored(self, key: str) -> tuple[bytes | None, str]:
+        """A profile of the store, and why it cannot be had where that is a fault."""
+        if self._store_note:
+            return None, self._store_note
+        try:
+            if self._store is None:
+                self._store = open_store(
+                    self._rules.store, root=self._workspace.root, model=self._rules.model, context=self._workspace.context
+                )
+            return self._store.read(key), ""
+        except (InfrastructureError, InputError) as error:
+            self._store_note = f"the store cannot be asked: {plain(str(error))}"
+            return None, self._store_note
+
+    def data(self) -> EarlierData:
+        """The baseline commit's data. Only where there is such a commit."""
+        if self.commit is None:
+            raise ValueError("there is no baseline commit")
+        if self._data is None:
+            remote = self._workspace.config.data.remote
+            self._data = self._stack.enter_context(open_earlier(self._workspace.root, self.commit, remote))
+        return self._data
+
+    def now(self, data: str) -> DataRef | None:
+        return self._validated.get(data)
+
+
+# --- one entry -------------------------------------------------------------------------------------------------------
+
+
+def _compared(workspace: Workspace, entry: DriftConfig, where: str, earlier: _Earlier, now: _Now) -> tuple[DriftFindings, bytes | None]:
+    """An entry's findings, and the profile of its data where one is to be kept."""
+    started = time.perf_counter()
+    reference = _reference(workspace, entry, where, earlier, now)
+    if reference.is_unchanged:
+        found = _without_columns(entry, reference, "unchanged", started)
+        if reference.stored is None and recording.is_due(workspace):
+            return found, profile.dump(now.profile(entry.data))
+        return found, reference.stored
+    current = now.profile(entry.data)
+    kept = profile.dump(current)
+    if reference.profile is None:
+        return _without_columns(entry, reference, "not compared", started), kept
+    known = [*now.table(entry.data).frame.collect_schema(), *reference.profile.columns]
+    for key, names in (("columns", entry.columns or []), ("label", [entry.label] if entry.label else []), ("thresholds", entry.thresholds)):
+        _check_named(names, known, f"{where}.{key}")
+    before, after = (_chosen(one, entry) for one in (reference.profile, current))
+    asked = reference.table is not None and entry.multivariate is not False
+    compared = verdict.compare(before, after, _settings(entry, further=1 if asked else 0))
+    apart = None
+    if asked and reference.table is not None and not compared.is_too_little:
+        apart = _apart(entry, reference.table, now.table(entry.data), compared)
+    return _findings(entry, reference, compared, apart, started), kept
+
+
+def _reference(workspace: Workspace, entry: DriftConfig, where: str, earlier: _Earlier, now: _Now) -> _Reference:
+    if entry.against == BASE:
+        return _of_base(entry, earlier, now)
+    if entry.against == CHAMPION:
+        content, note = earlier.stored(profiles.of_champion(entry.data))
+        reference = _Reference("the champion", note=note)
+        if content is None:
+            reference.note = note or "no profile of this data is kept with the champion yet; it comes when a model is registered"
+        return _with_stored(reference, content)
+    if not is_remote(entry.against) and not (workspace.root / entry.against).exists():
+        raise InputError(f"{where}.against: '{entry.against}': no such file; expected base, champion, or the path of a table or profile")
+    if entry.is_against_profile:
+        content = (workspace.root / entry.against).read_bytes()
+        return _Reference(entry.against, profile.load(content, entry.against), source="profile", note=_no_rows(entry))
+    table = scan(workspace.root, entry.against)
+    return _Reference(entry.against, now.same_columns(entry.data, table), table, "file")
+
+
+def _of_base(entry: DriftConfig, earlier: _Earlier, now: _Now) -> _Reference:
+    if earlier.commit is None:
+        return _Reference("the base", note=f"there is no base to compare with: {earlier.why_none}")
+    reference = _Reference(f"the base {earlier.commit[:12]}")
+    is_now = earlier.now(entry.data)
+    content, store_note = earlier.stored(profiles.of_commit(earlier.commit, entry.data))
+    if is_now is not None and earlier.data().is_unchanged(is_now):
+        reference.is_unchanged, reference.stored = True, content
+        return reference
+    if content is not None and entry.multivariate is not True:
+        reference = _with_stored(reference, content)
+        if reference.profile is not None:
+            return reference
+    if is_remote(entry.data):
+        reference.note = "no profile of it is kept yet, and an object store has no data of that commit; one comes with the next run there"
+        return reference
+    try:
+        source = earlier.data().fetch(entry.data)
+        table = scan(earlier.data().folder, entry.data)
+        return _Reference(reference.name, now.same_columns(entry.data, table), table, source)
+    except (NotThereError, InputError) as error:
+        notes = [f"its rows are not to be had: {plain(str(error))}", *([store_note] if store_note else [])]
+    if content is not None:
+        reference = _with_stored(reference, content)
+    reference.note = "; ".join(notes)
+    return reference
+
+
+def _with_stored(reference: _Reference, content: bytes | None) -> _Reference:
+    if content is not None:
+        try:
+            reference.profile = profile.load(content, "the profile in the store")
+            reference.source, reference.stored = "profile in the store", content
+        except InputError as error:
+            reference.note = str(error)
+    return reference
+
+
+def _no_rows(entry: DriftConfig) -> str:
+    return "a profile has no rows, so no classifier was told to tell them apart" if entry.multivariate else ""
+
+
+def _chosen(found: Profile, entry: DriftConfig) -> Profile:
+    """The columns an entry looks at."""
+    chosen = {
+        name: column
+        for name, column in found.columns.items()
+        if name not in entry.except_ and (entry.columns is None or name in entry.columns or name == entry.label)
+    }
+    return Profile(found.rows, chosen)
+
+
+def _check_named(names: Sequence[str] | Mapping[str, object], known: Sequence[str], where: str) -> None:
+    from mlgate.mistakes import did_you_mean
+
+    for name in names:
+        if name not in known:
+            raise InputError(f"{where}: no column '{name}' in the data{did_you_mean(name, list(dict.fromkeys(known)))}")
+
+
+def _settings(entry: DriftConfig, further: int) -> Settings:
+    return Settings(
+        thresholds=Thresholds(entry.warn, entry.alert),
+        of_column={name: Thresholds(*entry.of_column(name)) for name in entry.thresholds},
+        label=entry.label,
+        fewest_rows=entry.min_rows,
+        most_rows_change=entry.rows,
+        further_questions=further,
+    )
+
+
+def _apart(entry: DriftConfig, reference: Table, current: Table, compared: Compared) -> Apart | None:
+    both = [one.name for one in compared.columns if one.bins is not None]
+    level = verdict.FALSE_ALARM / (len(compared.columns) + 1) / verdict.QUESTIONS
+    thresholds = Thresholds(entry.warn, entry.alert)
+    return multivariate.screen(reference.frame, current.frame, compared.rows, both, thresholds, level) if both else None
+
+
+# --- as evidence -----------------------------------------------------------------------------------------------------
+
+
+def _without_columns(entry: DriftConfig, reference: _Reference, what: str, started: float) -> DriftFindings:
+    return DriftFindings(
+        data=entry.data,
+        against=reference.name,
+        level=entry.level,
+        verdict="unchanged" if what == "unchanged" else "not compared",
+        source=reference.source,
+        note=reference.note,
+        duration_s=time.perf_counter() - started,
+    )
+
+
+def _findings(entry: DriftConfig, reference: _Reference, compared: Compared, apart: Apart | None, started: float) -> DriftFindings:
+    told = [one for one in compared.columns if one.verdict in ("alert", "warn")]
+    drawn = {one.name for one in sorted(told, key=lambda one: one.verdict != "alert")[:_COLUMNS_WITH_BINS]}
+    verdicts = {one.verdict for one in told} | ({apart.verdict} if apart is not None else set())
+    overall = "alert" if "alert" in verdicts else "warn" if "warn" in verdicts or compared.rows_reason else "stable"
+    return DriftFindings(
+        data=entry.data,
+        against=reference.name,
+        level=entry.level,
+        verdict="too little data" if compared.is_too_little and overall == "stable" else overall,
+        source=reference.source,
+        note=reference.note,
+        rows=compared.rows[1],
+        reference_rows=compared.rows[0],
+        rows_words=compared.rows_reason,
+        columns=[_column(one, has_bins=one.name in drawn) for one in compared.columns],
+        multivariate=_multivariate(apart) if apart is not None else None,
+        duration_s=time.perf_counter() - started,
+    )
+
+
+def _column(one: Drift, *, has_bins: bool) -> ColumnDrift:
+    def number(value: float | None) -> float | None:
+        return None if value is None else finite(value)
+
+    return ColumnDrift(
+        name=one.name[:1000],
+        kind=one.kind,
+        verdict=one.verdict,
+        is_label=one.is_label,
+        words=", ".join(one.reasons) or one.verdict,
+        remarks=list(one.remarks),
+        psi=number(one.psi),
+        by_chance=number(one.by_chance),
+        kl=number(one.kl),
+        js=number(one.js),
+        ks=number(one.ks),
+        wasserstein=number(one.wasserstein),
+        wasserstein_sd=number(one.wasserstein_sd),
+        chi_squared=number(one.chi_squared),
+        degrees=one.degrees,
+        total_variation=number(one.total_variation),
+        reference_mean=number(one.means[0]),
+        current_mean=number(one.means[1]),
+        reference_sd=number(one.sds[0]),
+        current_sd=number(one.sds[1]),
+        reference_null_share=one.null_shares[0],
+        current_null_share=one.null_shares[1],
+        bins=_shown_bins(one) if has_bins else [],
+    )
+
+
+def _shown_bins(column: Drift) -> list[DriftBin]:
+    """At most ten bins and one for nulls; of more, the most filled ones, the others together."""
+    if column.bins is None:
+        return []
+    bins = column.bins
+    sides = zip(bins.labels, bins.reference.tolist(), bins.current.tolist(), strict=True)
+    rows = [DriftBin(label=label, reference=before, current=after) for label, before, after in sides]
+    nulls = [rows.pop()] if bins.has_nulls else []
+    if len(rows) > _SHOWN_BINS:
+        other = [rows.pop()] if bins.has_other else []
+        by_size = sorted(range(len(rows)), key=lambda at: -(rows[at].reference + rows[at].current))
+        kept = sorted(by_size[: _SHOWN_BINS - 1])
+        rest = [*(rows[at] for at in sorted(by_size[_SHOWN_BINS - 1 :])), *other]
+        together = DriftBin(label="other", reference=sum(one.reference for one in rest), current=sum(one.current for one in rest))
+        rows = [*(rows[at] for at in kept), together]
+    return [*rows, *nulls]
+
+
+def _multivariate(apart: Apart) -> MultivariateDrift:
+    words = f"a classifier tells {apart.auc:.0%} of pairs of rows apart (AUC {apart.auc:.3f}, at least {apart.low:.3f})"
+    if apart.columns:
+        words += f", by {', '.join(apart.columns)}"
+    return MultivariateDrift(
+        verdict=apart.verdict, auc=apart.auc, low=apart.low, rows=min(apart.rows), columns=list(apart.columns), words=words
+    )
+
+
+# --- as told ---------------------------------------------------------------------------------------------------------
+
+
+def _tell(workspace: Workspace, entry: DriftConfig, found: DriftFindings, done: Drifted) -> None:
+    """Sentences for the summary, and a remark where the data is declared."""
+    about = f"{found.data} against {found.against}"
+    if found.verdict in ("unchanged", "not compared", "too little data"):
+        if found.verdict != "unchanged":
+            fewest = f"fewer than {entry.min_rows:,} rows on a side"
+            done.notes.append(f"drift of {about}: {found.verdict}: {found.note or fewest}")
+        return
+    if found.verdict == "stable":
+        return
+    sentence = f"drift of {about}: {words(found)}"
+    is_failed = found.verdict == "alert" and found.level == "fail"
+    (done.failed if is_failed else done.warned).append(sentence)
+    path, line = _declared(workspace.root, workspace.config_path, found.data)
+    done.annotations.append(Annotation(path=path, line=line, level="error" if is_failed else "warning", message=sentence))
+
+
+def words(found: DriftFindings) -> str:
+    """What drifted, the worst first."""
+    told = [f"{'label ' if one.is_label else ''}{one.name[:100]}: {one.words}" for one in found.drifted]
+    more = len(told) - _ANNOTATED_COLUMNS
+    told = [*told[:_ANNOTATED_COLUMNS], *([f"{more:,} more columns"] if more > 0 else [])]
+    if found.multivariate is not None and found.multivariate.verdict != "stable":
+        told.append(found.multivariate.words)
+    return "; ".join([*told, *([found.rows_words] if found.rows_words else [])])
+
+
+def _declared(root: Path, config_path: str, data: str) -> tuple[str, int]:
+    """Where data is declared: its .dvc file, else its entry in mlgate.yaml."""
+    if (root / f"{data}.dvc").is_file():
+        return f"{data}.dvc", 1
+    try:
+        lines = (root / config_path).read_text(errors="replace").splitlines()
+    except OSError:
+        return config_path, 1
+    begin = next((number for number, line in enumerate(lines) if re.match(r"^\s+drift:", line)), 0)
+    pattern = re.compile(rf"[\s{{,]data:\s*['\"]?{re.escape(data)}['\"]?\s*(?:[,}}#]|$)")
+    return config_path, next((number for number, line in enumerate(lines[begin:], start=begin + 1) if pattern.search(line)), begin + 1)
