@@ -7,7 +7,8 @@ import io
 import json
 import os
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from mlgate import stages
+from mlgate.console import Console
 from mlgate.contracts.model import (
     ColumnsAre,
     Fresh,
@@ -36,12 +39,14 @@ from mlgate.contracts.model import (
     Rule,
     Unique,
 )
-from mlgate.drift import profile, spark_profile
+from mlgate.drift import multivariate, profile, spark_profile, spark_sample
 from mlgate.errors import InputError
 from mlgate.tables import scan as on_one_machine
 from mlgate.tables import spark
 from mlgate.tables.spark import Spark
+from mlgate.workspace import Workspace
 from spark_cases import at, customers, of_polars, of_spark, skip_without_java, told
+from support import MINIMAL_CONFIG, commit_files, git, make_repository
 
 EXAMPLES = int(os.environ.get("MLGATE_SPARK_EXAMPLES", "10"))
 
@@ -279,3 +284,68 @@ def test_a_profile_is_the_same_cell_by_cell(local: Spark, tmp_path: Path) -> Non
             assert (exact is None and rounded is None) or exact == pytest.approx(rounded, rel=1e-9)
     with pytest.raises(InputError, match=r"t.parquet: no column 'ag'; did you mean 'age'"):
         spark_profile.of_table(spark.scan(local, tmp_path, "t.parquet"), ["ag"])
+
+
+def test_the_classifiers_rows_are_the_same_however_spark_splits_the_table(local: Spark, tmp_path: Path) -> None:
+    rows = 3 * multivariate.MOST_ROWS
+    for at_folder in range(3):  # of the same names, as partitions have them
+        frame = pl.DataFrame({"id": range(at_folder * rows, (at_folder + 1) * rows), "day": [date(2026, 1, 1)] * rows, "t": ["a"] * rows})
+        (tmp_path / "d" / f"p={at_folder}").mkdir(parents=True)
+        frame.write_parquet(tmp_path / "d" / f"p={at_folder}" / "part-0.parquet", row_group_size=5_000)
+    table = spark.scan(local, tmp_path, "d")
+    found = spark_sample.of_table(table, 3 * rows, ["t", "id", "day"])
+    assert found.columns == ["t", "id"]
+    assert multivariate.MOST_ROWS * 0.97 < found.height < multivariate.MOST_ROWS * 1.03
+    folders = (found["id"].cast(pl.Int64) // rows).value_counts()["count"].to_list()
+    assert all(abs(count - found.height / 3) < 100 for count in folders)
+    local.session.conf.set("spark.sql.files.maxPartitionBytes", "20000")
+    try:
+        assert spark_sample.of_table(spark.scan(local, tmp_path, "d"), 3 * rows, ["t", "id", "day"]).equals(found)
+    finally:
+        local.session.conf.unset("spark.sql.files.maxPartitionBytes")
+
+
+def test_validate_data_finds_the_drift_that_polars_finds_and_says_what_it_did_not_look_at(
+    local: Spark, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @contextmanager
+    def running() -> Iterator[Callable[[], Spark]]:
+        yield lambda: local  # the session of all tests here: another takes seconds to start
+
+    monkeypatch.setattr(spark, "on_demand", running)
+    generator = np.random.default_rng(3)
+
+    def people(shift: float) -> bytes:
+        x = generator.normal(size=1500)
+        columns = {"age": 40 + 10 * (x + shift), "twin": 40 + 10 * x, "plan": generator.choice(["a", "b", "c"], 1500), "y": x > 0}
+        out = io.BytesIO()
+        pl.DataFrame(columns).with_columns(day=date(2026, 1, 1), when=TIMES[0]).write_parquet(out)
+        return out.getvalue()
+
+    data = "data:\n  engine: {engine}\n  drift: [{{data: t.parquet, label: y}}, {{data: t.parquet, against: other.parquet, level: fail}}]\n"
+    data += "  screens: [{{train: t.parquet, label: y}}]\n"
+    root = make_repository(tmp_path / "r", {"mlgate.yaml": MINIMAL_CONFIG})
+    for name in ("t.parquet", "other.parquet"):
+        (root / name).write_bytes(people(0))
+    commit_files(root, {}, "people")
+    git(root, "checkout", "--quiet", "-b", "feature")
+    (root / "t.parquet").write_bytes(people(0.7))
+    found = {}
+    for engine in ("polars", "spark"):
+        commit_files(root, {"mlgate.yaml": MINIMAL_CONFIG + data.format(engine=engine)}, engine)
+        evidence = stages.run("validate-data", Workspace.open(root, "mlgate.yaml", {}, Console(io.StringIO())))
+        assert evidence.status == "failed"
+        drift = [one.model_dump(exclude={"duration_s", "columns"}) for one in evidence.findings.drift]
+        rounded = [
+            {k: pytest.approx(v, rel=1e-9) if isinstance(v, float) else v for k, v in column.model_dump().items()}
+            for one in evidence.findings.drift
+            for column in one.columns
+        ]
+        found[engine] = drift, rounded, evidence
+    (ours, exact, _), (theirs, rounded, evidence) = found["polars"], found["spark"]
+    assert ours == theirs
+    assert exact == rounded
+    assert [one["verdict"] for one in theirs] == ["alert", "alert"]
+    assert all(one["multivariate"]["columns"] for one in theirs)
+    assert "t.parquet: not screened: engine spark; " in evidence.summary
+    assert "screens clean" not in evidence.summary

@@ -45,12 +45,15 @@ class Engines:
             InputError: PySpark or Java is missing.
             InfrastructureError: Spark cannot be reached.
         """
+        return self.session() if self.session is not None and self.is_for_spark(root, data, environ) else None
+
+    def is_for_spark(self, root: Path, data: str, environ: Mapping[str, str] = os.environ) -> bool:
+        """Whether Spark reads this data; starts nothing."""
         if self.session is None or self.engine == "polars":
-            return None
-        is_wanted = self.engine == "spark" or (
-            spark.is_configured(environ) and (data.startswith(_ONLY_SPARK) or _size(root / data) >= MANY_BYTES)
+            return False
+        return self.engine == "spark" or (
+            spark.is_configured(environ) and (data.startswith(_ONLY_SPARK) or bytes_of(root / data) >= MANY_BYTES)
         )
-        return self.session() if is_wanted else None
 
 
 POLARS = Engines("polars")
@@ -101,7 +104,7 @@ def run_yaml_on_spark(
     return spark_engine.run(table, contract, others={}, is_showing_values=is_showing_values, now=now)
 
 
-def _size(path: Path) -> int:
+def bytes_of(path: Path) -> int:
     """Bytes of a file, or of all files of a folder; 0 of what is not there."""
     if path.is_file():
         return path.stat().st_size

@@ -20,7 +20,8 @@ def compare(old: FilesConfig, new: FilesConfig) -> list[SchemaChange]:
     for key in FilesConfig.model_fields:
         before, after = getattr(old, key), getattr(new, key)
         if before != after:
-            is_weaker = _WEAKER.get(key, _is_other)(before, after)
+            # Labels of a manifest are classes where nothing is said of classes.
+            is_weaker = _WEAKER.get(key, _is_other)(before, after) or (key == "classes" and old.manifest is not None)
             changes.append(SchemaChange(f"files.{key}", _text(before), _text(after), is_weaker))
     return changes
 

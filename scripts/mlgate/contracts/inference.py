@@ -105,11 +105,18 @@ def _look(table: Table) -> tuple[int, list[_Seen]]:
         elif kinds[name] != "boolean":
             asked += [cells.min().alias(f"low {index}"), cells.max().alias(f"high {index}")]
     (answered,) = collected(table.name, [table.frame.select(asked)])
-    answers = answered.row(0, named=True)
+    answers = _only_row(table, answered)
     rows = int(answers["rows"])
     if not rows:
         raise InputError(f"{table.name}: the table has no rows; expected at least one")
     return rows, [_seen(name, kinds[name], index, rows, answers) for index, name in enumerate(schema)]
+
+
+def _only_row(table: Table, answered: pl.DataFrame) -> dict[str, Any]:
+    try:
+        return answered.row(0, named=True)
+    except (OverflowError, ValueError):  # of datetime's
+        raise InputError(f"{table.name}: holds times before the year 1 or after 9999; are they meant?") from None
 
 
 def _kind(dtype: pl.DataType) -> Kind | None:
@@ -146,7 +153,7 @@ def _look_closer(table: Table, rows: int, seen: list[_Seen]) -> tuple[list[_Seen
     if not asked:
         return seen, {}, set()
     (answered,) = collected(table.name, [table.frame.select(asked)])
-    answers = answered.row(0, named=True)
+    answers = _only_row(table, answered)
     values = {name.removeprefix("values "): list(found) for name, found in answers.items() if name.startswith("values ")}
     few = {name: found for name, found in values.items() if len(found) <= min(MOST_VALUES, rows // _ROWS_A_VALUE)}
     unique = {name.removeprefix("unique ") for name, count in answers.items() if name.startswith("unique ") and count == rows}
@@ -185,7 +192,8 @@ def _proposed(seen: _Seen, rows: int, values: list[Any] | None, *, is_unique: bo
         reasons.append(f"each looks like {seen.pattern}")
     elif seen.kind == "string":
         settings["length"] = [seen.low and 1, _round_up(1.5 * seen.high) if seen.high else 0]
-        reasons.append(f"{seen.low:,} to {seen.high:,} characters seen")
+        span = f"{seen.low:,}" if seen.low == seen.high else f"{seen.low:,} to {seen.high:,}"
+        reasons.append(f"{span} characters seen")
     elif not is_unique:
         _propose_range(seen, settings, reasons)
     if seen.missing:

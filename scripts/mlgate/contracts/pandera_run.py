@@ -151,10 +151,16 @@ def _changed(before: Any, after: Any) -> Any:
     import pandas as pd
 
     lost = before.notna() & after.isna()
+    if pd.api.types.is_bool_dtype(after.dtype) and not pd.api.types.is_numeric_dtype(before.dtype):
+        # To pandas every text but an empty one is true, "False" and "no" among them.
+        is_same = before.astype(str).str.lower().eq(after.astype(str).str.lower())
+        return (before.notna() & ~is_same).to_numpy(dtype=bool)
     if pd.api.types.is_numeric_dtype(after.dtype) and not pd.api.types.is_datetime64_any_dtype(before.dtype):
         number = pd.to_numeric(before, errors="coerce")
         was_number = number.notna() & after.notna()
         differs = number.astype("float64").ne(after.astype("float64"))
+        if pd.api.types.is_integer_dtype(number.dtype) and pd.api.types.is_float_dtype(after.dtype):
+            differs = number.astype(object).ne(after.astype(object))  # by value: not every whole number is one of floating point
         return (lost | (was_number & differs)).to_numpy(dtype=bool)
     return lost.to_numpy(dtype=bool)
 

@@ -145,7 +145,13 @@ class Compiler:
         expr = self._raw(column)
         if kind is None or self.schema[column] != pl.String or kind == "string":
             return expr
-        return read_as(expr, kind) if kind not in ("date", "datetime") or self.format in _TEXT_FORMATS else expr
+        return read_as(expr, kind) if self._may_be(column, kind) else expr
+
+    def _may_be(self, column: str, kind: Kind) -> bool:
+        """Whether text may be values of another kind: dates where a format has none; in CSV anything, and in JSON what is mixed with it."""
+        if kind in ("date", "datetime"):
+            return self.format in _TEXT_FORMATS
+        return self.format == "csv" or column in self.mixed
 
     def dtype(self, column: str) -> pl.DataType:
         """The type of `cells`."""
@@ -178,6 +184,9 @@ class Compiler:
         dtype, column = self.schema[rule.column], self._raw(rule.column)
         if rule.is_coercible:
             limits = pandas_types.limits(rule.dtype)
+            if rule.dtype == "float64" and dtype.is_integer():
+                changed = column.cast(pl.Float64).cast(pl.Int128) != column.cast(pl.Int128)
+                return Compiled(rule, mask=changed, mask_text=f"coerce to {rule.dtype} would change values", shown=rule.column)
             if limits is None or not dtype.is_integer():
                 return Compiled(rule)  # coerced to what it is, or to a type that holds every value of it
             if pandas_types.is_extension(rule.dtype):
@@ -213,17 +222,20 @@ class Compiler:
                 mask=(cells.is_nan() | cells.is_infinite() | (cells != cells.floor())).fill_null(False),
                 shown=rule.column,
             )
-        if dtype != pl.String or (rule.kind in ("date", "datetime") and self.format not in _TEXT_FORMATS):
+        if dtype != pl.String or not self._may_be(rule.column, rule.kind):
             all_null = self.format in _TEXT_FORMATS
             return Compiled(rule, aggregates=(raw.count(),), judge=lambda facts: other if facts.values[0] or not all_null else None)
         mask = raw.is_not_null() & self.cells(rule.column).is_null()
 
         def judge(facts: Facts) -> BrokenRule | None:
             there, readable = facts.values
+            if rule.column in self.mixed:  # the text of a number is none, and which of them are text is not known here
+                return by_schema(rule.column, f"{rule.text}, found mixed values")
             return other if there and not readable else None
 
         asked = (raw.count(), self.cells(rule.column).count())
-        return Compiled(rule, aggregates=asked, judge=judge, is_whole_first=True, mask=mask, shown=rule.column)
+        is_whole_first = rule.column not in self.mixed
+        return Compiled(rule, aggregates=asked, judge=judge, is_whole_first=is_whole_first, mask=mask, shown=rule.column)
 
     def _fresh(self, rule: Fresh) -> Compiled:
         import polars as pl
@@ -370,7 +382,7 @@ def _moment(microseconds: int | None) -> datetime | None:
     try:
         return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=microseconds)
     except OverflowError:
-        return (datetime.max if microseconds > 0 else datetime.min).replace(tzinfo=UTC)
+        return datetime.max.replace(tzinfo=UTC) if microseconds > 0 else datetime.min.replace(tzinfo=UTC)
 
 
 def _is_number(value: Scalar | None) -> bool:
@@ -506,7 +518,7 @@ def _decimal_in_range(cells: pl.Expr, dtype: pl.DataType, rule: InRange) -> pl.E
     import polars as pl
 
     least, greatest, unit = _span_of(dtype)
-    kept = pl.when(cells.is_not_null()).then(True)
+    kept: pl.Expr = pl.when(cells.is_not_null()).then(True)
     for end, is_low, is_included in ((rule.low, True, rule.is_low_included), (rule.high, False, rule.is_high_included)):
         if end is None:
             continue

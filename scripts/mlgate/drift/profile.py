@@ -342,6 +342,10 @@ class ColumnDocument(Record):
         limit = 1 << (cells.MAX_LEVEL - self.level)
         if not (-limit <= self.first < limit and self.first + sum(self.steps) < limit) or sum(self.counts) >= 1 << 62:
             raise ValueError("a cell lies beyond all numbers")
+        if self.kind in ("other", "empty") and self.counts:
+            raise ValueError(f"a column of kind {self.kind} has no cells")
+        if self.kind == "category" and not (0 <= self.first and self.first + sum(self.steps) < 1 << (32 - min(self.level, 32))):
+            raise ValueError("a cell lies beyond all hashes")
         if any(not _is_hash(key) for key in self.names):
             raise ValueError("names are expected by their hash, eight hexadecimal digits")
         return self
@@ -356,7 +360,7 @@ class ProfileDocument(Record):
 
     mlgate_profile: Literal[1]
     """Version of the format."""
-    rows: int = Field(ge=0)
+    rows: int = Field(ge=0, lt=1 << 53)
     columns: list[ColumnDocument]
 
     @model_validator(mode="after")
@@ -365,7 +369,7 @@ class ProfileDocument(Record):
             raise ValueError("a column stands there twice")
         for column in self.columns:
             values = self.rows - column.nulls
-            if values < 0 or (column.kind in ("number", "time", "category") and sum(column.counts) != values):
+            if values < 0 or (column.kind != "other" and sum(column.counts) != values):
                 raise ValueError(f"column '{column.name[:100]}': its counts and nulls do not add up to {self.rows:,} rows")
         return self
 

@@ -172,7 +172,8 @@ def column(reference: Column, current: Column, thresholds: Thresholds, level: fl
         distance = _finite(statistics.wasserstein(*binning.ends(both), both.reference, both.current))
         in_sds = _finite(distance / reference.sd) if distance is not None and reference.sd else None
     if verdict != "stable" and reference.mean is not None and current.mean is not None and reference.kind == "number":
-        remarks.append(f"mean {_number(reference.mean)} -> {_number(current.mean)}")
+        if not remarks or abs(current.mean - reference.mean) > _MEAN_TOLD * (reference.sd or 0):
+            remarks.append(f"mean {_number(reference.mean)} -> {_number(current.mean)}")
     return Drift(
         name=reference.name,
         kind=current.kind if reference.kind == "empty" else reference.kind,

@@ -82,3 +82,10 @@ class ScreenedData(Record):
     @property
     def warned(self) -> list[ScreenFindings]:
         return [one for one in self.screens if one.verdict == "warned"]
+
+    @property
+    def why_not_read(self) -> str:
+        """Why nothing looked at its rows, where one reason kept all screens from it that were asked for."""
+        asked = [one for one in self.screens if one.level != "off" and one.name != "hashes"]
+        reasons = {one.sentence for one in asked}
+        return reasons.pop() if len(reasons) == 1 and all(one.verdict == "not run" for one in asked) else ""

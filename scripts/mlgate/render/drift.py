@@ -8,6 +8,7 @@ from mlgate.render.answer import Evidences, findings_of
 from mlgate.render.document import Block, Code, Figure, Items, Line, Section, Shift, Shifts, Span, Table
 
 _DRAWN, _NAMED = 12, 5
+_WORDS_IN_NOTE = 60
 
 
 def section(evidences: Evidences) -> Section | None:
@@ -35,16 +36,17 @@ def section(evidences: Evidences) -> Section | None:
 
 
 def notes(evidences: Evidences) -> list[Line]:
-    """What a reviewer must not miss: data with an alert, and the columns it is about."""
+    """What a reviewer must not miss: data with an alert, the columns it is about, and what became of them."""
     found = findings_of(evidences, "validate-data", ValidationFindings)
     lines: list[Line] = []
     for one in found.drift if found else []:
         if one.verdict != "alert":
             continue
-        alerts = [column.name for column in one.drifted if column.verdict == "alert"]
+        alerts = [column for column in one.drifted if column.verdict == "alert"]
         names: list[Span] = []
-        for name in alerts[:_NAMED]:
-            names += [", ", Code(name)] if names else [Code(name)]
+        for column in alerts[:_NAMED]:
+            what = _what(column)
+            names += [*([", "] if names else []), Code(column.name), f" ({what})" if 0 < len(what) <= _WORDS_IN_NOTE else ""]
         more = f" and {len(alerts) - _NAMED:,} more" if len(alerts) > _NAMED else ""
         where: Line = (*names, more) if alerts else ("its columns together",)
         lines.append(("The data drifted: ", Code(one.data), " in ", *where, ". Before and now stand under “Drift”."))

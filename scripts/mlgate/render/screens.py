@@ -8,6 +8,7 @@ from mlgate.render.answer import Evidences, findings_of
 from mlgate.render.document import Block, Code, Items, Line, Paragraph, Section, Table
 
 _ITEMS_SHOWN = 50
+_SENTENCE_SHOWN = 160
 _MARKS = {"warned": "⚠️ ", "failed": "❌ "}
 _WORDS = {"warned": " warns", "failed": " fails"}
 
@@ -26,7 +27,7 @@ def section(evidences: Evidences) -> Section | None:
     if left_out:
         blocks += [Paragraph(("Not looked for:",)), Items(left_out)]
     title = (
-        f"Screens: {numbers.count(len(failed), 'finding')} that may not be"
+        f"Screens: {len(failed):,} failed"
         + (f", {len(told) - len(failed)} to look at" if len(told) > len(failed) else "")
         if failed
         else f"Screens: {numbers.count(len(told), 'finding')} to look at"
@@ -46,7 +47,7 @@ def bias(evidences: Evidences) -> Section | None:
     for one, groups in shown:
         where: Line = (Code(one.train), ", by ", *_columns(groups))
         rest = f"; {groups.groups_in_all:,} groups, the largest and the smallest shown" if groups.groups_in_all > len(groups.groups) else ""
-        against = f"; in brackets {groups.compared_with}’s" if groups.compared_with else ""
+        against = f"; in brackets: {groups.compared_with}" if groups.compared_with else ""
         blocks += [Paragraph((*where, f"{against}{rest}")), _groups(groups)]
     smallest = min((groups for _, groups in shown if groups.smallest is not None), key=lambda groups: groups.smallest_rows, default=None)
     title = "Groups in the data"
@@ -63,10 +64,13 @@ def notes(evidences: Evidences) -> list[Line]:
     lines: list[Line] = []
     for one in found.screened:
         if one.warned:
-            names = [span for screen in one.warned for span in (", ", Code(screen.name))][1:]
-            told = numbers.count(len(one.warned), "finding")
-            lines.append(("The screens of ", Code(one.train), f" have {told} to look at: ", *names, "."))
+            told = [span for screen in one.warned for span in ("; ", Code(screen.name), f": {_shortened(screen.sentence)}")][1:]
+            lines.append(("Found in ", Code(one.train), ", to look at: ", *told, "."))
     return lines
+
+
+def _shortened(sentence: str) -> str:
+    return sentence if len(sentence) <= _SENTENCE_SHOWN else sentence[: _SENTENCE_SHOWN - 1] + "…"
 
 
 def _columns(groups: BiasFindings) -> Line:

@@ -86,7 +86,9 @@ def contract(evidences: Evidences, *, has_examples: bool) -> Section | None:
         title += ", but not by the contract that this change replaces"
     if not found.contracts:
         title = "Preparing the data" if found.prepare else "Contract: removed by this change"
-    return Section("contract", title, tuple(blocks), is_open=evidences["validate-data"].status != "passed")
+    ended_by_another = found.has_failed_screen or any(one.verdict == "alert" and one.level == "fail" for one in found.drift)
+    is_open = is_broken or (evidences["validate-data"].status != "passed" and not ended_by_another)
+    return Section("contract", title, tuple(blocks), is_open=is_open)
 
 
 def _warnings(warnings: list[tuple[str, str]]) -> Items:
@@ -171,7 +173,7 @@ def _changes_table(heading: str, kind: str, changed: list[Change]) -> Table:
     ordered = sorted(changed, key=lambda change: not change.is_weakening)
     effect = {True: ("⚠️ more can pass",), False: ("",)}
     rows = tuple(
-        ((Code(change.name),), _side(change.old, kind), _side(change.new, kind), *((effect[change.is_weakening],) if has_weaker else ()))
+        ((Code(change.name),), _before(change, kind), _side(change.new, kind), *((effect[change.is_weakening],) if has_weaker else ()))
         for change in ordered
     )
     return Table((heading, "Baseline", "Candidate", *(("Effect",) if has_weaker else ())), "lll" + "l" * has_weaker, rows, unit=kind)
@@ -379,6 +381,12 @@ def _side(value: str | None, kind: str) -> Line:
     if value is None:
         return ("none",)
     return (Code(value[:_HASH_SHOWN] + "…" if kind == "data" and len(value) > _HASH_SHOWN else value),)
+
+
+def _before(change: Change, kind: str) -> Line:
+    """The baseline's side; a data file in Git was there, unless it is new: what is told of it is how many lines changed."""
+    is_diff = kind == "data" and change.old is None and (change.new or "").startswith(("+", "binary", "deleted", "renamed"))
+    return (numbers.NONE,) if is_diff else _side(change.old, kind)
 
 
 def _code_change(change: Change) -> str:

@@ -10,7 +10,7 @@ from typing import TextIO
 from tabulate import tabulate
 
 from mlgate.render import escape
-from mlgate.render.document import IntervalBar, Items, Line, Log, ReportView, Table
+from mlgate.render.document import IntervalBar, Items, Line, Log, Paragraph, ReportView, Table
 
 _COLOURS = {"good": "\x1b[32m", "bad": "\x1b[31m", "unsure": "\x1b[33m"}
 _BOLD, _DIM, _RESET = "\x1b[1m", "\x1b[2m", "\x1b[0m"
@@ -39,7 +39,7 @@ def summary(view: ReportView, html: str | None = None, *, is_coloured: bool | No
     parts += [_table(table) for table in (view.comparison, view.rules) if table is not None]
     for section in view.sections:
         if section.is_open:
-            parts += [_block(block) for block in section.blocks if isinstance(block, Items | Table | Log)]
+            parts += [_block(block) for block in section.blocks if isinstance(block, Items | Table | Log | Paragraph)]
     if html:
         parts.append(styled(_DIM, f"  Report: {escape.log_line(html)}"))
     return "\n".join(parts) + "\n"
@@ -59,8 +59,10 @@ def spans(line: Line) -> str:
     return text
 
 
-def _block(block: Items | Table | Log) -> str:
+def _block(block: Items | Table | Log | Paragraph) -> str:
     match block:
+        case Paragraph(line):
+            return f"  {spans(line)}"
         case Items(lines):
             return "\n".join(f"  {spans(line)}" for line in lines)
         case Log(text):

@@ -208,7 +208,8 @@ def _changed_rates(
 ) -> list[str]:
     if shown == ["mean"]:
         return []  # the mean of numbers has no tolerance that suits every unit; it is shown
-    for label, words in enumerate(shown):
+    for label in [1] if len(shown) == 2 else range(len(shown)):  # of two, the one that the table of groups shows
+        words = shown[label]
         now, was = float(rates[at, label]), float(before[at, label])
         if np.isnan(now) or np.isnan(was) or abs(now - was) <= tolerated:
             continue

@@ -70,6 +70,8 @@ def as_text(column: pl.Series) -> pl.Series:
         return pl.Series(column.name, [None if cell is None else str(cell) for cell in column.to_list()], dtype=pl.String)
     if column.dtype.is_float() and (column.drop_nulls() == column.drop_nulls().round()).all():
         column = column.cast(pl.Int64, strict=False)
+    if column.dtype == pl.Duration:
+        return column.dt.to_string("polars")
     return column.cast(pl.String, strict=False)
 
 
@@ -84,10 +86,14 @@ def ranks(values: Floats, reference: Floats) -> Floats:
 
 
 def numbers(column: pl.Series, kind: Kind) -> Floats:
-    """A column of numbers, truth values or times as floats, NaN where missing."""
+    """A column of numbers, truth values or times (microseconds) as floats, NaN where missing."""
     import polars as pl
 
     if kind == "time":
+        if column.dtype in (pl.Date, pl.Datetime):
+            column = column.cast(pl.Datetime("us"))
+        elif column.dtype == pl.Duration:
+            column = column.cast(pl.Duration("us"))
         column = column.to_physical()
     converted: Floats = column.cast(pl.Float64, strict=False).to_numpy().astype(np.float64)
     return converted

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mlgate.evidence import ScreenItem
-from mlgate.screens import chance, encoding
+from mlgate.screens import chance, encoding, shift
 from mlgate.screens.encoding import Floats, Integers, Labels
 from mlgate.screens.subject import Answer, Reference, Subject, count, not_run, percent
 
@@ -28,6 +28,8 @@ _BLOCK = 500
 _ROW_NUMBERS = 10
 _ALARM = chance.ALARM / 10
 """Less often than others: it ends the run."""
+_APART = 0.5
+"""A column that differs by more (another unit, renamed categories) would make rows of the other table the wrong neighbours: `shift` tells of it."""
 _ALARM_OF_NUMBERS = 1e-6
 """Distances to shared neighbours depend on one another, so they scatter more than the normal distribution of their means allows for."""
 
@@ -129,7 +131,11 @@ def _samples(subject: Subject) -> tuple[tuple[Floats, Floats], Labels] | Answer:
         return not_run(coded)
     has_label = [(~np.isnan(each) if coded.kind == "numbers" else each >= 0) for each in coded.values]
     names = [name for name in subject.columns.shared if name not in subject.columns.protected]
-    points = encoding.points(tables, names or subject.columns.shared, subject.columns)
+    names = names or subject.columns.shared
+    comparable = [name for name in names if shift.distance(name, tables[0][name], tables[1][name], subject) <= _APART]
+    if names and not comparable:
+        return not_run("every column is distributed otherwise in train than in the holdout")
+    points = encoding.points(tables, comparable, subject.columns)
     train, other = (each[is_there] for each, is_there in zip(points, has_label, strict=True))
     if train.shape[1] == 0:
         return not_run("there are no features that both tables have as numbers, times, truth values or few-valued text")

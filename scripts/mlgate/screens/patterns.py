@@ -80,25 +80,34 @@ def _phone(text: str) -> str | None:
 
 def _direction(text: str) -> str | None:
     """Signs that are not seen, unless they belong to an emoji or to a script that needs them."""
+    flags = {at for flag in _FLAGS.finditer(text) for at in range(*flag.span())}
     for match in re.finditer("[\u00ad\u200b-\u200d\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff\U000e0000-\U000e007f]", text):
         at, sign = match.start(), match[0]
         before, after = text[at - 1 : at], text[at + 1 : at + 2]
-        if sign == "\u200d" and before > "\u2000" and after > "\u2000":
+        if sign == "\u200d" and _EMOJI.fullmatch(before) and _EMOJI.fullmatch(after):
             continue  # joins two emoji
         if sign in "\u200c\u200d" and "\u0590" < before < "\u1fff":
             continue  # Persian and the scripts of India are written with it
         if sign in "\u200e\u200f" and re.search("[\u0590-\u08ff]", text):
             continue  # a mark between Arabic or Hebrew and anything else
-        if "\U000e0000" <= sign <= "\U000e007f" and re.search("\U0001f3f4[\U000e0020-\U000e007e]{1,8}\U000e007f", text):
+        if at in flags:
             continue  # the flags of England, Scotland, Wales
         return f"U+{ord(sign):04X}"
     return None
 
 
+def _in_tags(text: str) -> str:
+    return "".join(chr(0xE0000 + ord(sign)) for sign in text)
+
+
+_FLAGS = re.compile(f"\U0001f3f4(?:{'|'.join(map(_in_tags, ('gbeng', 'gbsct', 'gbwls')))})\U000e007f")
+_EMOJI = re.compile("[\u00a9\u00ae\u203c-\u2049\u20e3\u2122-\u2bff\u3030\u303d\u3297\u3299\ufe0f\U0001f000-\U0001fbff]")
+
+
 _CARD = re.compile(r"(?<![\d.])[3-6]\d(?:[ -]?\d){11,17}(?![\d.]\d|\d)")
 _IBAN = re.compile(r"\b[A-Za-z]{2}\d{2}(?: ?[A-Za-z0-9]){11,30}")
 _PHONE = re.compile(
-    r"(?<![\w+.])(?<!\d[ -])(?:\+|00)[1-9]\d{0,2}(?:[ ./-]?\(?\d{1,5}\)?){2,6}(?![\w.]\d|\d)"
+    r"(?<![\w+.])(?<!\d[ -])(?:\+|00)[1-9](?!\d{15})\d{0,2}(?:[ ./-]?\(?(?!\d{16})\d{1,5}\)?){2,6}(?![\w.]\d|\d)"
     r"|(?<!\w)\(\d{3}\) ?\d{3}[ -]\d{4}(?!\d)"
 )
 # Letters of Cyrillic and Greek that look like Latin ones, next to Latin ones. A Greek letter that does not is a symbol: Δt, μm.

@@ -7,7 +7,7 @@ kept, its label, its source and its protected columns, and a sample.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 from mlgate.errors import InputError
@@ -43,6 +43,8 @@ class Columns:
     """Columns of numbers that are not whole in one of the two."""
     is_plain: frozenset[str] = frozenset()
     """Columns of text without blanks to remove or signs beyond ASCII, which may be written in several ways."""
+    times: Mapping[str, pl.DataType] = field(default_factory=dict)
+    """Columns of moments or durations, and the one type by which those of both tables are the same: a file may count nanoseconds, days."""
 
     @property
     def features(self) -> list[str]:
@@ -136,7 +138,21 @@ def columns(
         source=source if source in kinds else None,
         protected=tuple(name for name in protected if name in kinds),
         is_float=frozenset(fractional),
+        times=_times([schema, other]),
     )
+
+
+def _times(schemas: Sequence[Mapping[str, pl.DataType]]) -> dict[str, pl.DataType]:
+    import polars as pl
+
+    found: dict[str, pl.DataType] = {}
+    for name in dict.fromkeys(name for schema in schemas for name in schema):
+        dtypes = [schema[name] for schema in schemas if name in schema]
+        if all(dtype == pl.Date or dtype == pl.Datetime for dtype in dtypes):  # noqa: PLR1714 -- a set would ask for their units, too
+            found[name] = pl.Datetime("us")
+        elif all(dtype == pl.Duration for dtype in dtypes):
+            found[name] = pl.Duration("us")
+    return found
 
 
 def with_plain(of: Columns, tables: Mapping[str, pl.LazyFrame]) -> Columns:
@@ -216,6 +232,8 @@ def normalised(name: str, of: Columns) -> pl.Expr:
             return number.round_sig_figs(_DIGITS) if name in of.is_float else number
         case "text":
             return _plain_text(column.cast(pl.String), is_plain=name in of.is_plain)
+        case "time" if name in of.times:
+            return column.cast(of.times[name])
         case _:
             return column
 
@@ -237,6 +255,8 @@ def _keys(names: list[str], of: Columns, keyed: Sequence[str]) -> list[pl.Expr]:
         kinds = {of.kinds.get(name), of.holdout_kinds.get(name, of.kinds.get(name))}
         if kinds == {"number"}:
             return pl.col(name).cast(pl.Float64, strict=False) + 0.0
+        if name in of.times:
+            return pl.col(name).cast(of.times[name])
         return pl.col(name).cast(pl.String) if "text" in kinds and not kinds & {"nested"} else pl.col(name)
 
     if keyed:

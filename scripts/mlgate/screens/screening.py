@@ -67,8 +67,7 @@ def screen(tables: Tables, settings: ScreensConfig, *, where: str, hashes: Answe
     """
     subject = _read(tables, settings, where)
     if subject.train.n == 0:
-        answers = {name: not_run(f"{settings.train} has no rows") for name in SCREENS}
-        return Screened(0, subject.holdout.n if subject.holdout else None, _judged({**answers, "hashes": hashes}, settings), [])
+        return not_screened(settings, f"{settings.train} has no rows", hashes, holdout_rows=subject.holdout.n if subject.holdout else None)
     answers = {name: run(subject) for name, run in _PLAIN.items() if settings.screen(name).level != "off"}
     answers["hashes"] = hashes
     if settings.label_errors.level != "off":
@@ -78,6 +77,12 @@ def screen(tables: Tables, settings: ScreensConfig, *, where: str, hashes: Answe
     if settings.bias.level != "off":
         answers["bias"], groups = bias.groups(subject)
     return Screened(subject.train.n, subject.holdout.n if subject.holdout else None, _judged(answers, settings), groups)
+
+
+def not_screened(settings: ScreensConfig, why: str, hashes: Answer, *, holdout_rows: int | None = None) -> Screened:
+    """An entry whose rows nothing looks at; of its files, hashes still tell."""
+    answers = {name: not_run(why) for name in SCREENS}
+    return Screened(0, holdout_rows, _judged({**answers, "hashes": hashes}, settings), [])
 
 
 def _read(tables: Tables, settings: ScreensConfig, where: str) -> Subject:

@@ -85,6 +85,13 @@ def distributions(subject: Subject) -> Answer:
     return Answer(f"{len(items):,} of {count(len(names), 'column')} distributed otherwise than in the holdout: {those}", found_in)
 
 
+def distance(name: str, mine: pl.Series, theirs: pl.Series, subject: Subject) -> float:
+    """How far a column's values differ, in [0, 1]: Kolmogorov-Smirnov's D, or total variation; 0 where there are too few to tell."""
+    if not subject.columns.is_alike(name) or subject.columns.kinds[name] in ("nested", "nothing"):
+        return 0.0
+    return max((one.size for one in _values(name, mine, theirs, subject)), default=0.0)
+
+
 def _nulls(mine: pl.Series, theirs: pl.Series) -> list[_Difference]:
     a, b, n, m = mine.null_count(), theirs.null_count(), len(mine), len(theirs)
     if a == b == 0:

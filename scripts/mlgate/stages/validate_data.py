@@ -21,8 +21,8 @@ from mlgate.stages.baseline import contracts_of_baseline
 from mlgate.stages.baseline.contracts_of_baseline import BaselineContracts
 from mlgate.stages.job import commands
 from mlgate.stages.pull_data import named_data
-from mlgate.stages.validation import drift, screens
-from mlgate.stages.validation.drift import Drifted
+from mlgate.stages.validation import screens
+from mlgate.stages.validation.drifted import Drifted
 from mlgate.stages.validation.screens import Screens
 from mlgate.tables import spark
 from mlgate.workspace import StageResult, Workspace
@@ -42,11 +42,13 @@ def run(workspace: Workspace) -> StageResult:
         return _not_prepared(prepare)
     checkout.refuse_pointers(workspace.root, [name for each in workspace.config.data.contracts for name in each.names])
     versions = _versions(workspace)
-    checked, earlier = _by_contracts(workspace)
-    with workspace.console.progress("validate-data: hashing"):
-        validated = _validated(workspace)
-    screened = _screened(workspace, validated, is_broken=any(not each.findings.is_passed for each in checked))
-    drifted = drift.check(workspace, validated)
+    with spark.on_demand() as session:  # one for all that need it
+        engines = Engines(workspace.config.data.engine, session)
+        checked, earlier = _by_contracts(workspace, engines)
+        with workspace.console.progress("validate-data: hashing"):
+            validated = _validated(workspace)
+        screened = _screened(workspace, validated, engines, is_broken=any(not each.findings.is_passed for each in checked))
+        drifted = _drifted(workspace, validated, engines)
     if moved := differing(workspace.root, versions):
         raise InputError(f"{moved[0]} while it was checked; run 'mlgate validate-data' again")
     findings = ValidationFindings(
@@ -76,15 +78,13 @@ def run(workspace: Workspace) -> StageResult:
     )
 
 
-def _by_contracts(workspace: Workspace) -> tuple[list[Checked], BaselineContracts]:
-    """What the contracts say, and those of the baseline; one Spark session runs all that need it."""
+def _by_contracts(workspace: Workspace, engines: Engines) -> tuple[list[Checked], BaselineContracts]:
+    """What the contracts say, and those of the baseline."""
     checked = []
-    with spark.on_demand() as session:
-        engines = Engines(workspace.config.data.engine, session)
-        for each in workspace.config.data.contracts:
-            with workspace.console.progress(f"validate-data: {each.data}") as progress:
-                checked.append(_checked(workspace, each, engines, progress.say))
-        return checked, contracts_of_baseline.check(workspace, engines)
+    for each in workspace.config.data.contracts:
+        with workspace.console.progress(f"validate-data: {each.data}") as progress:
+            checked.append(_checked(workspace, each, engines, progress.say))
+    return checked, contracts_of_baseline.check(workspace, engines)
 
 
 def _checked(workspace: Workspace, entry: ContractConfig, engines: Engines, say: Callable[[str], None]) -> Checked:
@@ -103,14 +103,22 @@ def _checked(workspace: Workspace, entry: ContractConfig, engines: Engines, say:
     )
 
 
-def _screened(workspace: Workspace, validated: list[DataRef], *, is_broken: bool) -> Screens:
+def _screened(workspace: Workspace, validated: list[DataRef], engines: Engines, *, is_broken: bool) -> Screens:
     """What the screens find. Data that breaks its contract may be beyond them: then the contract's answer stands."""
     try:
-        return screens.check(workspace, validated)
+        return screens.check(workspace, validated, engines)
     except InputError as error:
         if not is_broken:
             raise
         return Screens([], warned=[f"screens: {error}"])
+
+
+def _drifted(workspace: Workspace, validated: list[DataRef], engines: Engines) -> Drifted:
+    if not workspace.config.data.drift:
+        return Drifted([])
+    from mlgate.stages.validation import drift  # needs NumPy
+
+    return drift.check(workspace, validated, engines)
 
 
 def _prepared(workspace: Workspace) -> CommandRun | None:
@@ -177,14 +185,18 @@ def _in_order(
 def _about_drift(drifted: Drifted) -> list[str]:
     """What drifted and what could not be compared; nothing where nothing was asked."""
     told = [*(f"{sentence}. Nothing was trained." for sentence in drifted.failed), *(f"warning: {one}" for one in drifted.warned)]
-    still = [one.data for one in drifted.findings if one.verdict in ("stable", "unchanged")]
-    return [*told, *drifted.notes, *([f"{', '.join(dict.fromkeys(still))}: no drift"] if still else [])]
+    quiet = [
+        f"{', '.join(dict.fromkeys(names))}: {words}"
+        for words, verdict in (("no drift", "stable"), ("unchanged, so no drift", "unchanged"))
+        if (names := [one.data for one in drifted.findings if one.verdict == verdict])
+    ]
+    return [*told, *drifted.notes, *quiet]
 
 
 def _about_screens(screened: Screens) -> list[str]:
     """What the screens found; nothing where there are none."""
     told = [*(f"{sentence}. Nothing was trained." for sentence in screened.failed), *(f"warning: {one}" for one in screened.warned)]
-    clean = [one.train for one in screened.findings if not (one.failed or one.warned)]
+    clean = [one.train for one in screened.findings if not (one.failed or one.warned or one.why_not_read)]
     return [*told, *([f"{', '.join(clean)}: screens clean"] if clean else [])]
 
 

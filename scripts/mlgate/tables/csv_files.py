@@ -198,10 +198,6 @@ def _typed(
             if is_small:
                 frame = frame.collect(engine="streaming").lazy()
             decided, lost = _looked_at(frame, undecided, numbers)
-            if not words and _has_nan(frame, numbers):
-                continue  # whether its spelling is one of `MISSING` is to be seen
-            if words and _has_nan(frame, numbers):
-                raise pl.exceptions.ComputeError("text in a column of numbers")
             break
         except pl.exceptions.PolarsError:
             continue
@@ -234,7 +230,11 @@ def _read(
 
     frames = []
     for file in files:
-        frame = pl.scan_csv(file, schema=schema, null_values=list(words) or None, n_rows=n_rows, glob=False)
+        written = _as_polars_reads(file, names)
+        types = dict(zip(written, (schema[name] for name in names), strict=True))
+        frame = pl.scan_csv(file, schema=types, null_values=list(words) or None, n_rows=n_rows, glob=False)
+        if written != names:
+            frame = frame.rename(dict(zip(written, names, strict=True)))
         if blanks[file]:
             row = "row"
             while row in schema:
@@ -247,9 +247,18 @@ def _read(
     return together.with_columns(pl.when(~pl.col(texts).is_in(MISSING)).then(pl.col(texts))) if texts else together
 
 
+def _as_polars_reads(file: Path, names: list[str]) -> list[str]:
+    """Names of the columns by Polars, which leaves doubled quotation marks as they are."""
+    import polars as pl
+
+    if not any('"' in name for name in names):
+        return names
+    return pl.scan_csv(file, n_rows=0, infer_schema_length=0, glob=False).collect_schema().names()
+
+
 def _looked_at(frame: pl.LazyFrame, texts: Sequence[str], numbers: Sequence[str]) -> tuple[dict[str, pl.DataType], list[str]]:
     """The type of each column of `texts`, the narrowest that every cell is of; which of `numbers` may have lost digits. Every cell of the
-    table is read for it once, so that none is refused later."""
+    table is read for it once, so that none is refused later. Raises ComputeError: a cell of `numbers` is NaN."""
     import polars as pl
 
     candidates = (pl.Int64(), pl.UInt64(), pl.Int128(), pl.Float64())  # the narrowest first
@@ -263,7 +272,10 @@ def _looked_at(frame: pl.LazyFrame, texts: Sequence[str], numbers: Sequence[str]
     if numbers:
         size = pl.col(list(numbers)).abs()
         asked.append(((size > _EXACT) & (size < _WRITTEN_OUT)).sum().name.prefix("large:"))
+        asked.append(pl.col(list(numbers)).is_nan().sum().name.prefix("nan:"))
     counts = frame.select(asked).collect(engine="streaming").row(0, named=True)
+    if any(counts[f"nan:{name}"] for name in numbers):
+        raise pl.exceptions.ComputeError("NaN in a column of numbers: whether it is spelled as in MISSING, its text says")
     decided: dict[str, pl.DataType] = {}
     for name in texts:
         there = counts[f"there:{name}"]

@@ -126,11 +126,10 @@ def _files(path: Path) -> tuple[list[Path], Format]:
         if kind is None:
             raise UnreadableError(f"'{path.suffix}' is no format of a table here; {_EXPECTED}")
         return [path], kind
-    files = [
-        file
-        for file in sorted(path.rglob("*"))
-        if file.suffix.lower() in SUFFIXES and file.is_file() and not any(part[0] in "._" for part in file.relative_to(path).parts)
-    ]
+    there = [entry for entry in sorted(path.rglob("*")) if not any(part[0] in "._" for part in entry.relative_to(path).parts)]
+    if linked := next((entry for entry in there if entry.is_symlink() and entry.is_dir()), None):  # others may follow it
+        raise UnreadableError(f"{linked.relative_to(path)} is a link to a folder, which mlgate does not follow; put the files there")
+    files = [file for file in there if file.suffix.lower() in SUFFIXES and file.is_file()]
     if not files:
         raise UnreadableError(f"a folder without tables; {_EXPECTED} files")
     kinds = {SUFFIXES[file.suffix.lower()]: file for file in reversed(files)}
@@ -187,6 +186,9 @@ def _typed(files: list[Path], path: Path, kind: Format) -> pl.LazyFrame:
             raise UnreadableError(f"{where}truncated or no {what} file: {_one_line(error)}") from None
         if first is not None and found != first:
             raise UnreadableError(f"{where}{difference(first, found)}, unlike {files[0].relative_to(path)}; expected one schema")
+        keys = {part.partition("=")[0] for part in file.relative_to(path).parts[:-1] if "=" in part}
+        if twice := sorted(keys & found.keys()):  # which of the two a reader takes is its own affair
+            raise UnreadableError(f"{where}column '{twice[0]}' stands in the file and in the folder's name; expected one of them")
         first = found
     if kind == "parquet":
         return pl.scan_parquet(files, hive_partitioning=is_hive)

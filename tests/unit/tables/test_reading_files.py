@@ -120,6 +120,11 @@ def test_whole_numbers_keep_their_digits_or_the_loss_is_told(tmp_path: Path) -> 
         assert [note.split(" holds")[0] for note in table.notes] == ["column c"]
 
 
+def test_a_quotation_mark_in_a_column_s_name_is_part_of_it(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text('"a ""b""\nc",d\n1,2\n')
+    assert scan(tmp_path, "t.csv").frame.collect().rows(named=True) == [{'a "b"\nc': 1, "d": 2}]
+
+
 def test_csv_with_a_byte_order_mark_quotes_line_breaks_and_blank_lines_is_read(tmp_path: Path) -> None:
     table = read(tmp_path, "t.csv", '\ufeffa,b\r\n1,"x, y"\r\n\r\n2,"two\r\nlines"\r\n\r\n'.encode())
     assert columns(table) == {"a": [1, 2], "b": ["x, y", "two\r\nlines"]}

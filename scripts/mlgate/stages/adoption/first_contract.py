@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pydantic import TypeAdapter, ValidationError
+
 from mlgate import evidence as records
 from mlgate.config import is_remote
+from mlgate.config.values import DataPlace
 from mlgate.contracts import inference, tables
 from mlgate.errors import InputError
 from mlgate.mistakes import lookalike
 from mlgate.stages.adoption.init import render_contract
 from mlgate.tables.scan import scan
+
+_PLACE: TypeAdapter[str] = TypeAdapter(DataPlace)
 
 
 def run(root: Path, data: str, output: str | None = None, *, is_forced: bool = False) -> str:
@@ -28,7 +33,7 @@ def run(root: Path, data: str, output: str | None = None, *, is_forced: bool = F
     Raises:
         InputError: no such table, or it cannot be read; `output` exists, or is no place for a schema. Nothing was written then.
     """
-    name = data if is_remote(data) else _below(root, data)
+    name = _address(data) if is_remote(data) else _below(root, data)
     path = root / name
     if not is_remote(name) and not path.exists():
         raise InputError(f"{name}: no such file{lookalike(path) or '; pull it first, or correct the path'}")
@@ -48,6 +53,14 @@ def run(root: Path, data: str, output: str | None = None, *, is_forced: bool = F
     records.write_bytes(root / schema, render_contract(frame, name).encode())
     entry = f"- data: {inference.scalar(name)}\n  schema: {inference.scalar(schema)}\n"
     return f"# {schema} is written: read it, change what is wrong. Paste under data.contracts of mlgate.yaml:\n{entry}"
+
+
+def _address(data: str) -> str:
+    """An address as mlgate.yaml may have it; what it must not have, such as a password, is not repeated."""
+    try:
+        return _PLACE.validate_python(data)
+    except ValidationError as error:
+        raise InputError(f"the data: {error.errors()[0]['msg'].removeprefix('Value error, ')}") from None
 
 
 def _below(root: Path, name: str) -> str:

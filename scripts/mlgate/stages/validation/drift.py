@@ -5,54 +5,43 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlgate.config import DriftConfig, is_remote
 from mlgate.config.drift import BASE, CHAMPION
 from mlgate.console import plain
-from mlgate.drift import multivariate, profile, verdict
+from mlgate.contracts import engine
+from mlgate.contracts.engine import POLARS, Engines
+from mlgate.drift import multivariate, profile, spark_profile, spark_sample, verdict
 from mlgate.drift.multivariate import Apart
 from mlgate.drift.profile import Profile
 from mlgate.drift.verdict import Compared, Settings, Thresholds
 from mlgate.errors import InfrastructureError, InputError
 from mlgate.evaluation.dvc_history import NotThereError
-from mlgate.evidence import Annotation, ColumnDrift, DataProfile, DataRef, DriftBin, DriftFindings, FileRef, MultivariateDrift, finite
+from mlgate.evidence import Annotation, ColumnDrift, DataRef, DriftBin, DriftFindings, MultivariateDrift, finite
 from mlgate.stages.baseline.data_of_baseline import EarlierData, open_earlier
 from mlgate.stages.decision import recording
 from mlgate.stages.revisions import lineage
 from mlgate.stages.validation import profiles
+from mlgate.stages.validation.drifted import Drifted
 from mlgate.store import Store, open_store
+from mlgate.tables import spark
 from mlgate.tables.scan import Table, scan
+from mlgate.tables.spark import Spark, SparkTable
 from mlgate.workspace import Workspace
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from mlgate.drift.verdict import Drift
 
 _ANNOTATED_COLUMNS = 10
 _SHOWN_BINS = 10
 _COLUMNS_WITH_BINS = 100
-
-
-@dataclass(frozen=True)
-class Drifted:
-    """What the comparison found."""
-
-    findings: list[DriftFindings]
-    profiles: list[DataProfile] = field(default_factory=list)
-    failed: list[str] = field(default_factory=list)
-    """One sentence each, for the summary."""
-    warned: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    """What could not be compared, and why; what is as it was."""
-    annotations: list[Annotation] = field(default_factory=list)
-
-    @property
-    def files(self) -> list[FileRef]:
-        return [one.file for one in self.profiles]
 
 
 @dataclass
@@ -62,7 +51,7 @@ class _Reference:
     name: str
     """In words."""
     profile: Profile | None = None
-    table: Table | None = None
+    table: Table | SparkTable | None = None
     """Its rows, where they are there."""
     source: str | None = None
     note: str = ""
@@ -71,16 +60,17 @@ class _Reference:
     """The profile's file, where it came from the store."""
 
 
-def check(workspace: Workspace, validated: Sequence[DataRef]) -> Drifted:
+def check(workspace: Workspace, validated: Sequence[DataRef], engines: Engines = POLARS) -> Drifted:
     """Compare every entry.
 
     Args:
         workspace: whose configuration has the entries.
         validated: identities of the data, as it is now.
+        engines: what reads data: Polars or Spark.
 
     Raises:
         InputError: an entry names data, columns or a reference that do not exist or cannot be read (exit 2).
-        InfrastructureError: the disk refuses.
+        InfrastructureError: the disk refuses, or Spark.
     """
     entries = [(at, entry) for at, entry in enumerate(workspace.config.data.drift) if entry.level != "off"]
     done = Drifted([])
@@ -88,7 +78,7 @@ def check(workspace: Workspace, validated: Sequence[DataRef]) -> Drifted:
         return done
     with ExitStack() as stack:
         earlier = _Earlier(workspace, {one.path: one for one in validated}, stack)
-        now = _Now(workspace, [entry for _, entry in entries])
+        now = _Now(workspace, [entry for _, entry in entries], engines)
         for at, entry in entries:
             where = f"{workspace.config_path}: data.drift[{at}]"
             with workspace.console.progress(f"validate-data: drift of {entry.data}"):
@@ -103,30 +93,67 @@ def check(workspace: Workspace, validated: Sequence[DataRef]) -> Drifted:
 class _Now:
     """Profiles of the data as it is, each made once, of the columns that any entry looks at."""
 
-    def __init__(self, workspace: Workspace, entries: Sequence[DriftConfig]) -> None:
+    def __init__(self, workspace: Workspace, entries: Sequence[DriftConfig], engines: Engines) -> None:
         self._root = workspace.root
         self._entries = entries
+        self._engines = engines
         self._profiles: dict[str, Profile] = {}
-        self._tables: dict[str, Table] = {}
+        self._tables: dict[str, Table | SparkTable] = {}
 
-    def table(self, data: str) -> Table:
+    def table(self, data: str) -> Table | SparkTable:
         if data not in self._tables:
-            self._tables[data] = scan(self._root, data)
+            self._tables[data] = self.open(data)
         return self._tables[data]
+
+    def open(self, name: str) -> Table | SparkTable:
+        """A table of the working directory, by the engine that is for it."""
+        return _opened(self._engines.spark_for(self._root, name), self._root, name)
+
+    def open_earlier(self, folder: Path, name: str) -> Table | SparkTable:
+        """A table of an earlier commit, which lies on this machine alone: the workers of a cluster do not see it."""
+        opened = self._engines.spark_for(folder, name)
+        if opened is None or opened.master.startswith("local"):
+            return _opened(opened, folder, name)
+        if engine.bytes_of(folder / name) >= engine.MANY_BYTES:
+            raise InputError(
+                f"{name}: it is on this machine, too large for it, and workers of Spark at {opened.master} do not see it there"
+            )
+        return scan(folder, name)
 
     def profile(self, data: str) -> Profile:
         if data not in self._profiles:
             self._profiles[data] = self.same_columns(data, self.table(data))
         return self._profiles[data]
 
-    def same_columns(self, data: str, table: Table) -> Profile:
+    def same_columns(self, data: str, table: Table | SparkTable) -> Profile:
         """The profile of a table with those columns of it that are looked at of `data`."""
         about = [entry for entry in self._entries if entry.data == data]
         left_out = set.intersection(*(set(entry.except_) for entry in about)) if about else set()
         named = {name for entry in about for name in (*(entry.columns or ()), entry.label)}
         if any(entry.columns is None for entry in about):
-            return profile.of_table(table, leave_out=left_out)
-        return profile.of_table(table, [name for name in table.frame.collect_schema() if name in named])
+            return _profile(table, None, left_out)
+        return _profile(table, [name for name in _names(table) if name in named], ())
+
+
+def _opened(by: Spark | None, root: Path, name: str) -> Table | SparkTable:
+    return scan(root, name) if by is None else spark.scan(by, root, name)
+
+
+def _profile(table: Table | SparkTable, columns: Sequence[str] | None, leave_out: Iterable[str]) -> Profile:
+    if isinstance(table, SparkTable):
+        return spark_profile.of_table(table, columns, leave_out)
+    return profile.of_table(table, columns, leave_out)
+
+
+def _names(table: Table | SparkTable) -> list[str]:
+    return list(table.schema if isinstance(table, SparkTable) else table.frame.collect_schema())
+
+
+def _rows(table: Table | SparkTable, count: int, columns: Sequence[str]) -> tuple[pl.LazyFrame, int]:
+    """What the multivariate screen looks at, and of how many rows it is to choose; Spark has chosen already."""
+    if isinstance(table, SparkTable):
+        return spark_sample.of_table(table, count, columns).lazy(), min(count, multivariate.MOST_ROWS)
+    return table.frame, count
 
 
 class _Earlier:
@@ -190,16 +217,23 @@ def _compared(workspace: Workspace, entry: DriftConfig, where: str, earlier: _Ea
     kept = profile.dump(current)
     if reference.profile is None:
         return _without_columns(entry, reference, "not compared", started), kept
-    known = [*now.table(entry.data).frame.collect_schema(), *reference.profile.columns]
+    known = [*_names(now.table(entry.data)), *reference.profile.columns]
     for key, names in (("columns", entry.columns or []), ("label", [entry.label] if entry.label else []), ("thresholds", entry.thresholds)):
         _check_named(names, known, f"{where}.{key}")
     before, after = (_chosen(one, entry) for one in (reference.profile, current))
     asked = reference.table is not None and entry.multivariate is not False
+    if asked and (why := _why_no_rows(reference.table) or _why_no_rows(now.table(entry.data))):
+        asked = False
+        reference.note = "; ".join([*([reference.note] if reference.note else []), f"the classifier was not run: {why}"])
     compared = verdict.compare(before, after, _settings(entry, further=1 if asked else 0))
     apart = None
     if asked and reference.table is not None and not compared.is_too_little:
         apart = _apart(entry, reference.table, now.table(entry.data), compared)
     return _findings(entry, reference, compared, apart, started), kept
+
+
+def _why_no_rows(table: Table | SparkTable | None) -> str:
+    return f"engine spark; {why}" if isinstance(table, SparkTable) and (why := spark_sample.why_not(table)) else ""
 
 
 def _reference(workspace: Workspace, entry: DriftConfig, where: str, earlier: _Earlier, now: _Now) -> _Reference:
@@ -216,7 +250,7 @@ def _reference(workspace: Workspace, entry: DriftConfig, where: str, earlier: _E
     if entry.is_against_profile:
         content = (workspace.root / entry.against).read_bytes()
         return _Reference(entry.against, profile.load(content, entry.against), source="profile", note=_no_rows(entry))
-    table = scan(workspace.root, entry.against)
+    table = now.open(entry.against)
     return _Reference(entry.against, now.same_columns(entry.data, table), table, "file")
 
 
@@ -238,7 +272,7 @@ def _of_base(entry: DriftConfig, earlier: _Earlier, now: _Now) -> _Reference:
         return reference
     try:
         source = earlier.data().fetch(entry.data)
-        table = scan(earlier.data().folder, entry.data)
+        table = now.open_earlier(earlier.data().folder, entry.data)
         return _Reference(reference.name, now.same_columns(entry.data, table), table, source)
     except (NotThereError, InputError) as error:
         notes = [f"its rows are not to be had: {plain(str(error))}", *([store_note] if store_note else [])]
@@ -291,11 +325,16 @@ def _settings(entry: DriftConfig, further: int) -> Settings:
     )
 
 
-def _apart(entry: DriftConfig, reference: Table, current: Table, compared: Compared) -> Apart | None:
+def _apart(entry: DriftConfig, reference: Table | SparkTable, current: Table | SparkTable, compared: Compared) -> Apart | None:
     both = [one.name for one in compared.columns if one.bins is not None]
     level = verdict.FALSE_ALARM / (len(compared.columns) + 1) / verdict.QUESTIONS
     thresholds = Thresholds(entry.warn, entry.alert)
-    return multivariate.screen(reference.frame, current.frame, compared.rows, both, thresholds, level) if both else None
+    if not both:
+        return None
+    first = both[: multivariate.MOST_COLUMNS]
+    (before, some), (after, others) = (_rows(reference, compared.rows[0], first), _rows(current, compared.rows[1], first))
+    there = [name for name in first if name in before.collect_schema() and name in after.collect_schema()]
+    return multivariate.screen(before, after, (some, others), there, thresholds, level) if there else None
 
 
 # --- as evidence -----------------------------------------------------------------------------------------------------

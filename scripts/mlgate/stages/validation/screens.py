@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from mlgate.config import ScreensConfig, is_remote
 from mlgate.console import plain
+from mlgate.contracts.engine import POLARS, Engines
 from mlgate.data import checkout
 from mlgate.data.recorded import Mismatch, mismatch
 from mlgate.errors import InputError
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from mlgate.screens.subject import Answer
 
 _ANNOTATED_ITEMS = 10
+_ON_SPARK = "engine spark; screens look at rows in this machine's memory"
 
 
 @dataclass(frozen=True)
@@ -39,12 +41,13 @@ class Screens:
     files: list[FileRef] = field(default_factory=list)
 
 
-def check(workspace: Workspace, validated: Sequence[DataRef]) -> Screens:
+def check(workspace: Workspace, validated: Sequence[DataRef], engines: Engines = POLARS) -> Screens:
     """Look every entry through.
 
     Args:
         workspace: whose configuration has the entries.
         validated: identities of the data, as it is now.
+        engines: what reads data; rows that Spark reads are not looked at.
 
     Raises:
         InputError: an entry names data or columns that do not exist, or that cannot be read (exit 2).
@@ -58,8 +61,9 @@ def check(workspace: Workspace, validated: Sequence[DataRef]) -> Screens:
         for at, settings in enumerate(entries):
             where = f"{workspace.config_path}: data.screens[{at}]"
             with workspace.console.progress(f"validate-data: screens of {settings.train}"):
-                found = _screened(workspace, settings, where, earlier, identities)
+                found = _screened(workspace, settings, where, earlier, identities, engines)
             done.findings.append(found)
+            done.warned.extend([f"{found.train}: not screened: {found.why_not_read}"] if found.why_not_read else [])
             done.failed.extend(_sentences(found, found.failed))
             done.warned.extend(_sentences(found, found.warned))
             done.annotations.extend(_annotations(workspace, settings, found))
@@ -108,7 +112,12 @@ class _Earlier:
 
 
 def _screened(
-    workspace: Workspace, settings: ScreensConfig, where: str, earlier: _Earlier, identities: Mapping[str, DataRef]
+    workspace: Workspace,
+    settings: ScreensConfig,
+    where: str,
+    earlier: _Earlier,
+    identities: Mapping[str, DataRef],
+    engines: Engines,
 ) -> ScreenedData:
     from mlgate.screens import screening
     from mlgate.screens.screening import Tables
@@ -117,6 +126,16 @@ def _screened(
     started = time.perf_counter()
     root = workspace.root
     hashes = not_run("off") if settings.hashes.level == "off" else _hashes(workspace, settings, identities)
+    if any(engines.is_for_spark(root, name) for name in (settings.train, settings.holdout) if name is not None):
+        unread = screening.not_screened(settings, _ON_SPARK, hashes)
+        return ScreenedData(
+            train=settings.train,
+            holdout=settings.holdout,
+            rows=0,
+            holdout_rows=None,
+            screens=unread.screens,
+            duration_s=time.perf_counter() - started,
+        )
     probabilities, notes = None, []
     if settings.probabilities is not None and (is_remote(settings.probabilities) or (root / settings.probabilities).exists()):
         probabilities = scan(root, settings.probabilities).frame
