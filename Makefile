@@ -119,6 +119,7 @@ bench: .venv/.ready .build/user/.ready .build/by-hand/.ready ## a pull request b
 	$(RUN)/python tests/benchmarks/pull_request.py --python .build/user/bin --by-hand .build/by-hand/bin
 	$(RUN)/python tests/benchmarks/folder.py --runs 2
 	$(RUN)/python tests/benchmarks/paired_predictions.py
+	$(RUN)/python tests/benchmarks/checked_data.py --uv $(UV) --rows 1000000 10000000 --large 100000000
 
 stamp: .venv/.ready ## set the version (or a mirror) our workflows refer to: make stamp OWNER=mlgate/mlgate REF=v0.1.0
 	$(RUN)/python scripts/stamp.py --owner "$(OWNER)" --ref "$(REF)"

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 STAGE_HELP = {
     "check": "run your own tests",
     "pull-data": "pull the data with DVC and verify every file",
-    "validate-data": "check the data against its contracts",
+    "validate-data": "check the data: contracts, screens, drift",
     "train": "train the model",
     "evaluate": "compute metrics from predictions on the holdout",
     "gate": "compare with the baseline and decide",

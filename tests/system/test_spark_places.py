@@ -16,7 +16,7 @@ import pytest
 
 from mlgate.errors import InfrastructureError, InputError
 from mlgate.tables import spark
-from spark_cases import CUSTOMERS, SMALL, at, customers_at, of_polars, of_spark, skip_without_java, told
+from spark_cases import CUSTOMERS, JAVA_OPTIONS, SMALL, at, customers_at, of_polars, of_spark, skip_without_java, told
 from support import make_repository
 
 
@@ -44,7 +44,13 @@ def cluster(folder: Path) -> Iterator[str]:
     for name in ("one", "two"):
         own = ["--cores", "1", "--memory", "1g", "--work-dir", str(folder / name), "--webui-port", str(free_port())]
         commands.append([f"{place}.worker.Worker", "--host", "127.0.0.1", *own, master])
-    environ = {**os.environ, "SPARK_HOME": str(home), "SPARK_DAEMON_MEMORY": "256m", "SPARK_LOCAL_IP": "127.0.0.1"}
+    environ = {
+        **os.environ,
+        "SPARK_HOME": str(home),
+        "SPARK_DAEMON_MEMORY": "256m",
+        "SPARK_DAEMON_JAVA_OPTS": JAVA_OPTIONS,
+        "SPARK_LOCAL_IP": "127.0.0.1",
+    }
     processes = []
     try:
         for command in commands:
@@ -74,8 +80,8 @@ def wait_for(is_there: Callable[[], bool], process: subprocess.Popen[bytes], lim
     raise AssertionError("not there in time")
 
 
-def test_a_cluster_of_two_workers_says_of_200_000_partitioned_rows_what_polars_says(tmp_path: Path) -> None:
-    customers_at(tmp_path, 200_000)
+def test_a_cluster_of_two_workers_says_of_20_000_partitioned_rows_what_polars_says(tmp_path: Path) -> None:
+    customers_at(tmp_path, 20_000)
     expected = of_polars(tmp_path, "customers", CUSTOMERS, ("plans.csv",))
     assert len(expected.broken) >= 6
     assert len(expected.warned) == 1
@@ -90,8 +96,10 @@ def test_validate_data_runs_on_spark_where_mlgate_yaml_says_so_and_leaves_nothin
         "data:\n  engine: spark\n  contracts:\n    - {data: t.csv, columns: {id: {type: integer, unique: true}, x: {range: [0, 100]}}}\n"
     )
     root = make_repository(tmp_path / "r", {"mlgate.yaml": config, "t.csv": "id,x\n1,2\n1,500\n"})
-    (tmp_path / "tmp").mkdir()
-    environ = {**os.environ, "MLGATE_SPARK_MASTER": "local[1]", "TMPDIR": str(tmp_path / "tmp")}
+    for name in ("tmp", "conf"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "conf" / "spark-defaults.conf").write_text("".join(f"{name} {value}\n" for name, value in SMALL.items()))
+    environ = {**os.environ, "MLGATE_SPARK_MASTER": "local[1]", "TMPDIR": str(tmp_path / "tmp"), "SPARK_CONF_DIR": str(tmp_path / "conf")}
     environ.pop("SPARK_REMOTE", None)
     command = [sys.executable, "-m", "mlgate.cli", "validate-data"]
     finished = subprocess.run(command, cwd=root, env=environ, capture_output=True, text=True, timeout=240, check=False)

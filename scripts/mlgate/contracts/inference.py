@@ -237,6 +237,12 @@ def _widened(low: float, high: float) -> tuple[float, float]:
     return min(low, least), max(high, most)  # rounding must not cut off what was seen
 
 
+def with_room(low: float, high: float) -> tuple[str, str]:
+    """Both ends of what was seen, a tenth of the span outwards, as YAML has them: whole numbers stay whole."""
+    least, most = _widened_whole(low, high) if isinstance(low, int) and isinstance(high, int) else _widened(low, high)
+    return _value(least), _value(most)
+
+
 def _widened_whole(low: int, high: int) -> tuple[int, int]:
     """The same of whole numbers, however large."""
     span = high - low or abs(high) or 1

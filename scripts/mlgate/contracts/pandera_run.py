@@ -159,8 +159,6 @@ def _changed(before: Any, after: Any) -> Any:
         number = pd.to_numeric(before, errors="coerce")
         was_number = number.notna() & after.notna()
         differs = number.astype("float64").ne(after.astype("float64"))
-        if pd.api.types.is_integer_dtype(number.dtype) and pd.api.types.is_float_dtype(after.dtype):
-            differs = number.astype(object).ne(after.astype(object))  # by value: not every whole number is one of floating point
         return (lost | (was_number & differs)).to_numpy(dtype=bool)
     return lost.to_numpy(dtype=bool)
 

@@ -1,8 +1,8 @@
 """Regular expressions of contracts, which mean what Python's `re` means, over text in Polars.
 
 Polars has the regular expressions of Rust: fast, but with other ideas of `$`, of `\\w` beyond ASCII, and without lookaround. A pattern that
-both read alike is left to Polars for cells of plain ASCII without a line break at the end; every other cell, and every other pattern, is
-Python's.
+both read alike is left to Polars; where it has classes such as `\\w`, cells beyond plain ASCII are Python's, where it has `$`, those with
+a line break at the end, and so is every other pattern.
 """
 
 from __future__ import annotations
@@ -32,6 +32,9 @@ _TOKEN = re.compile(
     re.VERBOSE,
 )
 _IN_RUST = {"space": r"[\s\x1c-\x1f]", "no_space": r"[^\s\x1c-\x1f]", "end": r"\z"}
+
+
+_CLASS = re.compile(r"\\[dDwWsS]")
 
 
 def rust_pattern(pattern: str, where: Where) -> str | None:
@@ -73,13 +76,19 @@ def matching(text: pl.Expr, pattern: str, where: Where) -> pl.Expr:
 
     python = _python(pattern, where)
     rust = rust_pattern(pattern, where)
+    # Only these are read otherwise. What Python need not look at cannot keep it busy for hours, either, by repeats in repeats.
+    has_classes, has_end = _CLASS.search(pattern) is not None, "$" in pattern
 
     def of_python(cells: pl.Series) -> pl.Series:
         return pl.Series([None if cell is None else python(cell) for cell in cells], dtype=pl.Boolean)
 
     def of_both(cells: pl.Series) -> pl.Series:
         answers = cells.str.contains(str(rust))
-        foreign = (cells.str.len_bytes() != cells.str.len_chars()) | cells.str.ends_with("\n")
+        foreign = pl.Series([False]).new_from_index(0, len(cells)) if len(cells) else cells.is_null()
+        if has_classes:
+            foreign = foreign | (cells.str.len_bytes() != cells.str.len_chars())
+        if has_end:
+            foreign = foreign | cells.str.ends_with("\n")
         if not foreign.any():
             return answers
         return (

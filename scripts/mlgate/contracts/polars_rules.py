@@ -184,9 +184,6 @@ class Compiler:
         dtype, column = self.schema[rule.column], self._raw(rule.column)
         if rule.is_coercible:
             limits = pandas_types.limits(rule.dtype)
-            if rule.dtype == "float64" and dtype.is_integer():
-                changed = column.cast(pl.Float64).cast(pl.Int128) != column.cast(pl.Int128)
-                return Compiled(rule, mask=changed, mask_text=f"coerce to {rule.dtype} would change values", shown=rule.column)
             if limits is None or not dtype.is_integer():
                 return Compiled(rule)  # coerced to what it is, or to a type that holds every value of it
             if pandas_types.is_extension(rule.dtype):
@@ -375,10 +372,10 @@ def _as_instant(cells: pl.Expr, dtype: pl.DataType) -> pl.Expr | None:
     return None
 
 
-def _moment(microseconds: int | None) -> datetime | None:
-    """Microseconds since 1970 as a time; one that no calendar has as the last or the first one there is."""
-    if microseconds is None:
-        return None
+def _moment(microseconds: int | datetime | None) -> datetime | None:
+    """Microseconds since 1970 as a time; one that no calendar has as the last or the first one there is. Spark gives times."""
+    if microseconds is None or isinstance(microseconds, datetime):
+        return microseconds
     try:
         return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=microseconds)
     except OverflowError:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -33,6 +34,11 @@ MAX_PROFILE_BYTES = 200_000_000
 NAMED_ROWS, NAMED_SHARE = 10, 0.001
 """A category is named where so many rows of the table have it, and such a share of them: what few rows have can be about a person."""
 MAX_NAMES, MAX_NAME = 100, 100
+_PERSONAL = re.compile(
+    r"[A-Za-z0-9._%+-]@[A-Za-z0-9]|(?<![\w.])(?:\+|00)[1-9][\d ./()-]{6,}|\(\d{3}\) ?\d{3}[ -]\d{4}|\d(?:[ -]?\d){12}"
+    r"|\b[A-Za-z]{2}\d{2}(?: ?[A-Za-z0-9]){11}"
+)
+"""What looks like an e-mail address, a telephone, card or account number is not named, however often it occurs."""
 _BATCH_CELLS = 20_000_000
 _REMEMBERED = 20_000
 """Categories of a column that are counted one by one while a table is read."""
@@ -238,6 +244,7 @@ def named(often: Mapping[str, int], rows: int) -> dict[int, str]:
     """The categories that may be named, by their hashes: the most frequent first."""
     enough = max(NAMED_ROWS, NAMED_SHARE * rows)
     chosen = sorted((one for one in often.items() if one[1] >= enough), key=lambda one: (-one[1], one[0]))[:MAX_NAMES]
+    chosen = [one for one in chosen if not _PERSONAL.search(one[0])]
     return {cells.category_hash(name): name[:MAX_NAME] for name, _ in reversed(chosen)}
 
 
@@ -344,7 +351,7 @@ class ColumnDocument(Record):
             raise ValueError("a cell lies beyond all numbers")
         if self.kind in ("other", "empty") and self.counts:
             raise ValueError(f"a column of kind {self.kind} has no cells")
-        if self.kind == "category" and not (0 <= self.first and self.first + sum(self.steps) < 1 << (32 - min(self.level, 32))):
+        if self.kind == "category" and not (self.first >= 0 and self.first + sum(self.steps) < 1 << (32 - min(self.level, 32))):
             raise ValueError("a cell lies beyond all hashes")
         if any(not _is_hash(key) for key in self.names):
             raise ValueError("names are expected by their hash, eight hexadecimal digits")
@@ -424,5 +431,5 @@ def _column(document: ColumnDocument, rows: int) -> Column:
         squares=document.squares,
         minimum=document.minimum,
         maximum=document.maximum,
-        names={int(key, 16): name for key, name in document.names.items()},
+        names={int(key, 16): name[:MAX_NAME] for key, name in document.names.items() if not _PERSONAL.search(name)},
     )

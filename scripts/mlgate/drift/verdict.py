@@ -25,6 +25,8 @@ QUESTIONS = 4
 WARN, ALERT, FEWEST_ROWS, MOST_ROWS_CHANGE = 0.1, 0.2, 200, 0.5
 NULL_JUMP = 0.01
 """A change of the share of nulls that is told of."""
+_MEAN_TOLD = 0.1
+"""Standard deviations by which a mean has moved that is told beside what else there is to tell."""
 _MOST_LISTED = 10
 
 
@@ -133,7 +135,11 @@ def compare(reference: Profile, current: Profile, settings: Settings = Settings(
         else:
             found = column(one, other, thresholds, level)
         columns.append(replace(found, is_label=True) if name == settings.label else found)
-    return Compared(rows, tuple(columns), None if is_too_little else _about_rows(rows, settings.most_rows_change), is_too_little)
+    about_rows = _about_rows(rows, settings.most_rows_change)
+    if is_too_little and about_rows is not None:
+        # Of what was small before nothing is known; what shrank below has lost what it was compared by.
+        about_rows = f"{about_rows}, too few to compare columns" if rows[0] >= settings.fewest_rows else None
+    return Compared(rows, tuple(columns), about_rows, is_too_little)
 
 
 def column(reference: Column, current: Column, thresholds: Thresholds, level: float) -> Drift:
@@ -171,9 +177,8 @@ def column(reference: Column, current: Column, thresholds: Thresholds, level: fl
         ks = statistics.kolmogorov_smirnov(both.reference, both.current)
         distance = _finite(statistics.wasserstein(*binning.ends(both), both.reference, both.current))
         in_sds = _finite(distance / reference.sd) if distance is not None and reference.sd else None
-    if verdict != "stable" and reference.mean is not None and current.mean is not None and reference.kind == "number":
-        if not remarks or abs(current.mean - reference.mean) > _MEAN_TOLD * (reference.sd or 0):
-            remarks.append(f"mean {_number(reference.mean)} -> {_number(current.mean)}")
+    if verdict != "stable" and reference.kind == "number":
+        remarks += _mean_told(reference, current, is_alone=not remarks)
     return Drift(
         name=reference.name,
         kind=current.kind if reference.kind == "empty" else reference.kind,
@@ -262,6 +267,14 @@ def _percent(share: float) -> str:
 def _two_digits(value: float) -> str:
     """Two digits after the point, and not 0 for what is more."""
     return f"{value:.2f}" if value >= 0.01 else f"{value:.1g}"
+
+
+def _mean_told(reference: Column, current: Column, *, is_alone: bool) -> list[str]:
+    """The means, where they moved or there is nothing else to tell."""
+    if reference.mean is None or current.mean is None:
+        return []
+    has_moved = abs(current.mean - reference.mean) > _MEAN_TOLD * (reference.sd or 0)
+    return [f"mean {_number(reference.mean)} -> {_number(current.mean)}"] if is_alone or has_moved else []
 
 
 def _number(value: float) -> str:

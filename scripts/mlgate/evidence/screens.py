@@ -88,4 +88,4 @@ class ScreenedData(Record):
         """Why nothing looked at its rows, where one reason kept all screens from it that were asked for."""
         asked = [one for one in self.screens if one.level != "off" and one.name != "hashes"]
         reasons = {one.sentence for one in asked}
-        return reasons.pop() if len(reasons) == 1 and all(one.verdict == "not run" for one in asked) else ""
+        return reasons.pop() if self.rows == 0 and len(reasons) == 1 and all(one.verdict == "not run" for one in asked) else ""

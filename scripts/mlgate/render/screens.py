@@ -26,13 +26,15 @@ def section(evidences: Evidences) -> Section | None:
     left_out = tuple(line for one in found.screened for line in _left_out(one, has_several=len(found.screened) > 1))
     if left_out:
         blocks += [Paragraph(("Not looked for:",)), Items(left_out)]
+    read = [one for one in found.screened if not one.why_not_read]
     title = (
-        f"Screens: {len(failed):,} failed"
-        + (f", {len(told) - len(failed)} to look at" if len(told) > len(failed) else "")
+        f"Screens: {len(failed):,} failed" + (f", {len(told) - len(failed)} to look at" if len(told) > len(failed) else "")
         if failed
         else f"Screens: {numbers.count(len(told), 'finding')} to look at"
         if told
-        else f"Screens: {numbers.count(len(found.screened), 'file')} clean"
+        else f"Screens: {numbers.count(len(read), 'file')} clean"
+        if read
+        else "Screens: not run"
     )
     return Section("screens", title, tuple(blocks), is_open=bool(failed))
 
@@ -66,6 +68,8 @@ def notes(evidences: Evidences) -> list[Line]:
         if one.warned:
             told = [span for screen in one.warned for span in ("; ", Code(screen.name), f": {_shortened(screen.sentence)}")][1:]
             lines.append(("Found in ", Code(one.train), ", to look at: ", *told, "."))
+        if one.why_not_read:
+            lines.append((Code(one.train), f" was not screened: {one.why_not_read}."))
     return lines
 
 
@@ -83,6 +87,8 @@ def _entry(one: ScreenedData) -> Line:
     clean = sum(screen.verdict == "clean" for screen in run)
     mark = "❌ " if one.failed else "⚠️ " if one.warned else "✅ "
     beside: Line = (" beside ", Code(one.holdout)) if one.holdout else ()
+    if one.why_not_read:
+        return ("❌ " if one.failed else "⚠️ ", Code(one.train), *beside, f": not looked at: {one.why_not_read}")
     rows = f"{numbers.count(one.rows, 'row')}, {numbers.duration(one.duration_s)}"
     said = f"{numbers.count(clean, 'screen')} clean" if clean == len(run) else f"{clean:,} of {numbers.count(len(run), 'screen')} clean"
     return (mark, Code(one.train), *beside, f": {said}; {rows}")
@@ -110,7 +116,7 @@ def _left_out(one: ScreenedData, *, has_several: bool) -> list[Line]:
     """Screens that were asked for and could not run, by their reason; those that are off."""
     reasons: dict[str, list[str]] = {}
     for screen in one.screens:
-        if screen.verdict == "not run":
+        if screen.verdict == "not run" and screen.sentence != one.why_not_read:
             reasons.setdefault(screen.sentence, []).append(screen.name)
     start: Line = (Code(one.train), ": ") if has_several else ()
     lines: list[Line] = []

@@ -29,7 +29,7 @@ _ROW_NUMBERS = 10
 _ALARM = chance.ALARM / 10
 """Less often than others: it ends the run."""
 _APART = 0.5
-"""A column that differs by more (another unit, renamed categories) would make rows of the other table the wrong neighbours: `shift` tells of it."""
+"""A column that differs by more (another unit, renamed categories) makes wrong neighbours across tables; `shift` tells of it."""
 _ALARM_OF_NUMBERS = 1e-6
 """Distances to shared neighbours depend on one another, so they scatter more than the normal distribution of their means allows for."""
 

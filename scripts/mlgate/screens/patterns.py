@@ -81,7 +81,7 @@ def _phone(text: str) -> str | None:
 def _direction(text: str) -> str | None:
     """Signs that are not seen, unless they belong to an emoji or to a script that needs them."""
     flags = {at for flag in _FLAGS.finditer(text) for at in range(*flag.span())}
-    for match in re.finditer("[\u00ad\u200b-\u200d\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff\U000e0000-\U000e007f]", text):
+    for match in re.finditer(_UNSEEN, text):
         at, sign = match.start(), match[0]
         before, after = text[at - 1 : at], text[at + 1 : at + 2]
         if sign == "\u200d" and _EMOJI.fullmatch(before) and _EMOJI.fullmatch(after):
@@ -90,6 +90,8 @@ def _direction(text: str) -> str | None:
             continue  # Persian and the scripts of India are written with it
         if sign in "\u200e\u200f" and re.search("[\u0590-\u08ff]", text):
             continue  # a mark between Arabic or Hebrew and anything else
+        if sign >= "\U000e0100" and re.fullmatch("[\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]", before):
+            continue  # chooses the form of an ideograph
         if at in flags:
             continue  # the flags of England, Scotland, Wales
         return f"U+{ord(sign):04X}"
@@ -113,10 +115,15 @@ _PHONE = re.compile(
 # Letters of Cyrillic and Greek that look like Latin ones, next to Latin ones. A Greek letter that does not is a symbol: Δt, μm.
 _ALIKE = "АВЕЅІЈКМНОРСТХУаеоѕіјрсухԁΑΒΕΖΗΙΚΜΝΟΡΤΥΧο"
 
+_UNSEEN = (
+    "[\u00ad\u034f\u115f\u1160\u17b4\u17b5\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2069\u3164\ufeff\uffa0"
+    "\U000e0000-\U000e007f\U000e0100-\U000e01ef]"
+)
+
 HIDDEN = (
     Pattern(
         "hidden",
-        "[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\U000e0000-\U000e007f]",
+        _UNSEEN,
         "holds characters that are not seen",
         _direction,
     ),
@@ -155,6 +162,17 @@ def mask(name: str, piece: str) -> str:
             return piece
         case _:
             return "".join("x" if sign.isalpha() else "0" if sign.isdigit() else sign for sign in piece[:20])
+
+
+def masked(text: str) -> str:
+    """A text of a report with the personal data in it masked: classes, sources and groups are named there, and may be called anything."""
+    for pattern in PERSONAL:
+
+        def shown(match: re.Match[str], pattern: Pattern = pattern) -> str:
+            return mask(pattern.name, match[0]) if pattern.check is None or pattern.check(match[0]) else match[0]
+
+        text = re.sub(pattern.regex, shown, text)
+    return text
 
 
 def query(numbered: pl.LazyFrame, texts: Sequence[str], integers: Sequence[str], index: str) -> pl.LazyFrame:

@@ -23,7 +23,9 @@ _SAMPLE_ROWS = 20_000
 _SAMPLE_CELLS = 20_000_000
 _LEAST_SAMPLE = 1_000
 _INDEX, _EXACT, _KEY = "__mlgate_row", "__mlgate_exact", "__mlgate_key"
-_DIGITS = 6
+_DIGITS, _DIGITS_OF_MANY, _MANY = 6, 5, 10
+"""Digits by which numbers are the same. One number in a hundred lies so near to the next one of six digits that the seventh moves it there:
+of many columns some would, in nearly every row."""
 _GOLDEN = 2654435761  # Knuth's multiplier: its multiples modulo 2^32 are spread evenly, so the smallest are a sample of all rows
 
 
@@ -148,7 +150,7 @@ def _times(schemas: Sequence[Mapping[str, pl.DataType]]) -> dict[str, pl.DataTyp
     found: dict[str, pl.DataType] = {}
     for name in dict.fromkeys(name for schema in schemas for name in schema):
         dtypes = [schema[name] for schema in schemas if name in schema]
-        if all(dtype == pl.Date or dtype == pl.Datetime for dtype in dtypes):  # noqa: PLR1714 -- a set would ask for their units, too
+        if all(dtype == pl.Date or dtype == pl.Datetime for dtype in dtypes):  # whatever their units
             found[name] = pl.Datetime("us")
         elif all(dtype == pl.Duration for dtype in dtypes):
             found[name] = pl.Duration("us")
@@ -229,7 +231,7 @@ def normalised(name: str, of: Columns) -> pl.Expr:
     match kind:
         case "number":
             number = column.cast(pl.Float64, strict=False) + 0.0  # and -0.0 is 0.0
-            return number.round_sig_figs(_DIGITS) if name in of.is_float else number
+            return number.round_sig_figs(_DIGITS if len(of.is_float) <= _MANY else _DIGITS_OF_MANY) if name in of.is_float else number
         case "text":
             return _plain_text(column.cast(pl.String), is_plain=name in of.is_plain)
         case "time" if name in of.times:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mlgate.config import SCREENS, ScreenLevel, ScreensConfig
-from mlgate.evidence import BiasFindings, ScreenFindings
-from mlgate.screens import bias, labels, probabilities, reading, repeated, shift, single_columns, sources, text
+from mlgate.evidence import BiasFindings, ScreenFindings, ScreenItem
+from mlgate.screens import bias, labels, patterns, probabilities, reading, repeated, shift, single_columns, sources, text
 from mlgate.screens.subject import Answer, Reference, Subject, keyed, not_run
 
 if TYPE_CHECKING:
@@ -75,7 +75,8 @@ def screen(tables: Tables, settings: ScreensConfig, *, where: str, hashes: Answe
         answers["label_errors"] = probabilities.suspicious(subject, table, str(settings.probabilities))
     groups: list[BiasFindings] = []
     if settings.bias.level != "off":
-        answers["bias"], groups = bias.groups(subject)
+        answers["bias"], found = bias.groups(subject)
+        groups = [_with_masked_groups(each) for each in found]
     return Screened(subject.train.n, subject.holdout.n if subject.holdout else None, _judged(answers, settings), groups)
 
 
@@ -124,9 +125,20 @@ def _judged(answers: dict[str, Answer], settings: ScreensConfig) -> list[ScreenF
                     "name": name,
                     "level": level,
                     "verdict": verdict,
-                    "sentence": answer.sentence[:2_000],
-                    "items": list(answer.items)[:_ITEMS],
+                    "sentence": patterns.masked(answer.sentence[:2_000]),
+                    "items": [_masked(item) for item in answer.items[:_ITEMS]],
                 }
             )
         )
     return found
+
+
+def _masked(item: ScreenItem) -> ScreenItem:
+    """A finding whose class, source or group is called by personal data names nobody."""
+    return item.model_copy(update={"where": item.where and patterns.masked(item.where), "what": patterns.masked(item.what)})
+
+
+def _with_masked_groups(of: BiasFindings) -> BiasFindings:
+    named = [each.model_copy(update={"group": patterns.masked(each.group)}) for each in of.groups]
+    labels = [patterns.masked(each) for each in of.labels]
+    return of.model_copy(update={"groups": named, "labels": labels, "smallest": of.smallest and patterns.masked(of.smallest)})

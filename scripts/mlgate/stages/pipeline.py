@@ -16,7 +16,7 @@ from mlgate.workspace import Workspace
 LABELS = {
     "check": "running your tests",
     "pull-data": "pulling data",
-    "validate-data": "checking contracts",
+    "validate-data": "checking the data",
     "train": "training",
     "evaluate": "evaluating",
     "gate": "deciding",

@@ -37,9 +37,12 @@ def run(workspace: Workspace) -> StageResult:
         InputError: a contract names data or a schema that does not exist or cannot be read (exit 2).
     """
     cache.share(os.environ)
+    rules = _schemas(workspace)
     prepare = _prepared(workspace)
     if prepare is not None and prepare.exit_code != 0:
         return _not_prepared(prepare)
+    if other := [path for path, content in _schemas(workspace).items() if rules.get(path, content) != content]:
+        raise InputError(f"{other[0]}: data.prepare changed the rules that its data must keep; leave them to people")
     checkout.refuse_pointers(workspace.root, [name for each in workspace.config.data.contracts for name in each.names])
     versions = _versions(workspace)
     with spark.on_demand() as session:  # one for all that need it
@@ -119,6 +122,13 @@ def _drifted(workspace: Workspace, validated: list[DataRef], engines: Engines) -
     from mlgate.stages.validation import drift  # needs NumPy
 
     return drift.check(workspace, validated, engines)
+
+
+def _schemas(workspace: Workspace) -> dict[str, bytes]:
+    """Content of the contracts' schemas: a command that makes data could make its rules fit, and no reader of the change would see it."""
+    named = {entry.schema_ for entry in workspace.config.data.contracts if entry.schema_ is not None}
+    paths = sorted((user_code(one) or (one, ""))[0] for one in named)
+    return {path: (workspace.root / path).read_bytes() for path in paths if (workspace.root / path).is_file()}
 
 
 def _prepared(workspace: Workspace) -> CommandRun | None:

@@ -210,6 +210,8 @@ def test_new_data_has_nothing_to_be_compared_with(in_git: Path) -> None:
     evidence = run(in_git)
     assert evidence.status == "passed"
     assert "neither in DVC nor in Git" in evidence.summary
+    commit_files(in_git, {"mlgate.yaml": config.replace("label: y", "label: yy")}, "a slip")
+    assert "data.drift[0].label: no column 'yy'" in run(in_git).summary, "told before there is anything to compare with"
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from mlgate.config import ReportConfig
 from mlgate.console import Console
 from mlgate.errors import InputError
 from mlgate.evidence import Evidence, ScreenFindings
-from mlgate.render import view
+from mlgate.render import markdown, view
 from mlgate.stages.job import training_data
 from mlgate.workspace import Workspace
 from support import MINIMAL_CONFIG, commit_files, make_repository
@@ -73,6 +73,19 @@ def test_clean_data_passes_with_a_line_for_the_entry_and_training_may_use_it(roo
     assert (section.title, section.is_open) == ("Screens: 1 file clean", False)
 
 
+def test_rows_that_spark_reads_are_not_screened_and_the_report_says_so(root: Path) -> None:
+    commit_files(root, {"mlgate.yaml": MINIMAL_CONFIG + SCREENS.replace("data:\n", "data:\n  engine: spark\n", 1)}, "on Spark")
+    evidence = validated(root)
+    why = "engine spark; screens look at rows in this machine's memory"
+    assert (evidence.status, evidence.summary) == ("passed", f"warning: data/train.csv: not screened: {why}")
+    built = view.build({"validate-data": evidence}, model="digits", report=ReportConfig())
+    section = next(one for one in built.sections if one.key == "screens")
+    assert section.title == "Screens: not run"
+    shown = markdown.comment(built).replace("\u00a0", " ")
+    assert f"⚠️ `data/train.csv` beside `data/holdout.csv`: not looked at: {why}" in shown
+    assert f"`data/train.csv` was not screened: {why}." in shown
+
+
 def test_training_waits_for_the_screens(root: Path) -> None:
     with pytest.raises(InputError, match="the data was not validated"):
         training_data.validated(opened(root))
@@ -102,7 +115,7 @@ def test_a_warning_lets_pass_and_is_told(root: Path) -> None:
     assert (evidence.status, evidence.annotations[0].level) == ("passed", "warning")
     assert evidence.summary.startswith("warning: data/train.csv: leakage: 30 of 150 rows")
     built = view.build({"validate-data": evidence}, model="digits", report=ReportConfig())
-    assert any("1 finding" in str(note) for note in built.notes)
+    assert any("leakage" in str(note) and "30 of 150 rows" in str(note) for note in built.notes)
 
 
 def test_personal_data_stands_nowhere_in_what_a_run_leaves_even_where_examples_are_shown(root: Path) -> None:

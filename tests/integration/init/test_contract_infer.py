@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pandas as pd
 import pytest
+import yaml
 
 from mlgate import cli, config
 from support import MINIMAL_CONFIG
@@ -40,6 +42,9 @@ def test_a_schema_is_written_to_a_file_and_replaced_only_by_force(folder: Path, 
     assert "- data: data/train.csv\n  schema: contracts/train.yaml\n" in capsys.readouterr().out
     schema = folder / "contracts/train.yaml"
     assert "  age:\n    dtype: float64\n    nullable: true\n" in schema.read_text()
+    seen = pd.read_csv(folder / "data/train.csv")["age"]
+    bounds = yaml.safe_load(schema.read_text())["columns"]["age"]["checks"]["in_range"]
+    assert bounds["min_value"] < seen.min() < seen.max() < bounds["max_value"], "the next data may go a little beyond"
     schema.write_text("# mine\n")
     assert cli.main(arguments) == 2
     assert "contracts/train.yaml: exists already; remove it, or give --force to replace it. Nothing was written." in capsys.readouterr().err

@@ -156,7 +156,7 @@ def difference(case: Case) -> str | None:
     return f"only Polars: {sorted(ours - theirs, key=str)}; only pandera: {sorted(theirs - ours, key=str)}; {found.engine}, {found.notes}"
 
 
-@settings(max_examples=60, derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=30, derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck))
 @given(cases())
 def test_the_same_rules_are_broken_by_the_same_rows(case: Case) -> None:
     assert difference(case) is None

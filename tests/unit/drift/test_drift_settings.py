@@ -68,6 +68,13 @@ def test_an_edit_that_lets_drift_pass_is_a_weakening(edit: tuple[str, str], weak
     assert weaker in drift_changes.settings(old) | drift_changes.settings(new) or weaker.endswith(("warn", "alert"))
 
 
+def test_an_engine_that_has_no_rows_for_the_classifier_is_a_weakening() -> None:
+    old, new = config("{data: d.csv}"), config("{data: d.csv}")
+    new = new.model_copy(update={"data": new.data.model_copy(update={"engine": "spark"})})
+    assert weakening.weakened(old, new) == {"data.engine"}
+    assert weakening.weakened(new, old) == frozenset()
+
+
 @pytest.mark.parametrize(
     "edit",
     [

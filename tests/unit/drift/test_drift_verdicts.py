@@ -73,7 +73,7 @@ def test_nulls_have_a_bin_of_their_own() -> None:
     values = RNG(6).normal(size=1437)
     found = only(values, [None if index % 20 == 0 else value for index, value in enumerate(values)])
     assert found.verdict == "alert"
-    assert "nulls 0 % -> 5 %" in found.remarks
+    assert found.remarks == ("nulls 0 % -> 5 %",), "the mean has not moved, and is not told"
     slightly = only(values, [None if index % 300 == 0 else value for index, value in enumerate(values)])
     assert slightly.verdict == "stable"
 

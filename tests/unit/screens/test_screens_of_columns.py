@@ -226,6 +226,8 @@ def test_a_small_group_and_one_that_changed_since_the_baseline_are_named() -> No
     assert "bias" not in told(grouped(2_000, 0.03, 0.5), None, label="y", protected=["sex"])
     earlier = grouped(2_000, 0.5, 0.5, 1)
     assert "in the baseline" in screened(grouped(2_000, 0.5, 0.2), None, None, earlier, label="y", protected=["sex"])[0]["bias"].sentence
+    said = screened(grouped(2_000, 0.5, 0.2), None, None, earlier, label="y", protected=["sex"])[0]["bias"].sentence
+    assert "has the label 'true' in" in said, "of two labels, the one that the table of groups shows"
     assert "of the rows, and" in screened(grouped(2_000, 0.2, 0.5), None, None, earlier, label="y", protected=["sex"])[0]["bias"].sentence
     assert "bias" not in told(grouped(2_000, 0.48, 0.47, 3), None, None, earlier, label="y", protected=["sex"])
 

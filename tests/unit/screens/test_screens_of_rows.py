@@ -229,3 +229,21 @@ def test_without_anything_to_compare_with_a_source_must_stand_out_from_many() ->
     assert [item.where for item in found["sources"].items] == ["s5"]
     usual = table.with_columns(y=pl.Series((random.random(3_000) < 0.3).astype(int)))
     assert "sources" not in told(usual, label="y", source="site")
+
+
+def test_a_column_in_another_unit_does_not_make_right_labels_look_wrong() -> None:
+    holdout = HOLDOUT.with_columns(pl.Series("x1", np.abs(HOLDOUT["x1"].to_numpy()) + 1))
+    train = TRAIN.with_columns(pl.Series("x1", 100 * (np.abs(TRAIN["x1"].to_numpy()) + 1)))
+    found, _ = screened(train, holdout, label="y")
+    assert (found["shift"].verdict, found["labels"].verdict) == ("warned", "clean")
+    shuffled = train.with_columns(pl.Series("y", np.random.default_rng(5).permutation(train["y"].to_numpy())))
+    assert screened(shuffled, holdout, label="y")[0]["labels"].verdict == "failed", "the other columns still tell"
+
+
+def test_where_no_column_can_be_compared_labels_are_not_judged() -> None:
+    train = TRAIN.with_columns(pl.exclude("y") * 10 + 1000)
+    found, _ = screened(train, HOLDOUT, label="y")
+    assert (found["labels"].verdict, found["labels"].sentence) == (
+        "not run",
+        "every column is distributed otherwise in train than in the holdout",
+    )

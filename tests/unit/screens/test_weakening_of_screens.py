@@ -65,6 +65,13 @@ def test_what_asks_more_of_the_data_is_none(old: str, new: str) -> None:
     assert weakening.weakened(parsed(BASE), parsed(BASE.replace(old, new))) == frozenset()
 
 
+@pytest.mark.parametrize(("before", "after"), [("polars", "auto"), ("polars", "spark"), ("auto", "spark")])
+def test_an_engine_whose_rows_no_screen_looks_at_is_a_weakening(before: str, after: str) -> None:
+    old, new = (parsed(BASE.replace("data:\n", f"data:\n  engine: {engine}\n", 1)) for engine in (before, after))
+    assert weakening.weakened(old, new) == {"data.engine"}
+    assert weakening.weakened(new, old) == frozenset()
+
+
 def test_settings_are_told_where_they_are_not_the_usual_ones() -> None:
     assert screen_changes.settings(parsed(BASE)) == {
         "data.screens data/train.csv": "beside data/holdout.csv",

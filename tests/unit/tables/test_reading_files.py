@@ -182,10 +182,10 @@ def test_pandas_index_is_no_column(tmp_path: Path) -> None:
     assert list(columns(scan(tmp_path, "t.parquet"))) == ["a"]
 
 
-def test_ten_thousand_columns_are_a_table(tmp_path: Path) -> None:
-    header = ",".join(f"c{i}" for i in range(10_000))
-    table = read(tmp_path, "t.csv", f"{header}\n{','.join('1' * 10_000)}\n".encode())
-    assert len(types(table)) == 10_000
+def test_thousands_of_columns_are_a_table(tmp_path: Path) -> None:
+    header = ",".join(f"c{i}" for i in range(3_000))
+    table = read(tmp_path, "t.csv", f"{header}\n{','.join('1' * 3_000)}\n".encode())
+    assert len(types(table)) == 3_000
 
 
 @pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet", "arrow"])

@@ -331,8 +331,10 @@ def _rule_line(rule: dict[str, Any]) -> str:
 
 def render_contract(table: pd.DataFrame, data: str) -> str:
     """A first pandera schema, from the values that are there: types, nulls, uniqueness, ranges and short lists of values."""
+    from mlgate.contracts.inference import MOST_VALUES, with_room
+
     lines = [
-        f"# Inferred from {len(table):,} rows of {data}: a beginning. Widen what may go beyond them.",
+        f"# Inferred from {len(table):,} rows of {data}: a beginning. Ranges have a tenth of their span in room.",
         "columns:",
     ]
     for name in table.columns:
@@ -348,8 +350,11 @@ def render_contract(table: pd.DataFrame, data: str) -> str:
             lines.append("    unique: true")
             continue
         if column.dtype.kind in "iuf" and column.notna().any():
-            low, high = column.min(), column.max()
-            lines.append(f"    checks: {{in_range: {{min_value: {low.item()}, max_value: {high.item()}}}}}")
+            seen = (column.min().item(), column.max().item())
+            # Whole numbers of few values are classes or codes: one more is another.
+            is_code = column.dtype.kind in "iu" and column.nunique() <= MOST_VALUES
+            low, high = map(str, seen) if is_code else with_room(*seen)
+            lines.append(f"    checks: {{in_range: {{min_value: {low}, max_value: {high}}}}}")
         elif _dtype(column) == "str" and column.nunique() <= _MAX_LISTED_VALUES and not column.is_unique:
             lines.append(f"    checks: {{isin: {json.dumps(sorted(column.dropna().unique()))}}}")
     return "\n".join(lines) + "\n"

@@ -145,8 +145,18 @@ def _rules(workspace: Workspace, old: Revision, new: Revision, old_config: Confi
     unseen = weakened - {change.name for change in found}  # however it is written, a weakening does not go untold
     found += [Change(kind="rule", name=name, old=None, new="asks less", is_weakening=True) for name in sorted(unseen)]
     found += contracts.changes
-    judges = dict.fromkeys((*_judges(workspace.config), *_judges(old_config), *sorted(contracts.weakened_files)))
-    return found + _judges_told([path for path in judges if path not in contracts.told_files], contracts.weakened_files, files)
+    weakened_files = contracts.weakened_files | _references(old, new, old_config, files)
+    judges = dict.fromkeys((*_judges(workspace.config), *_judges(old_config), *sorted(weakened_files)))
+    return found + _judges_told([path for path in judges if path not in contracts.told_files], weakened_files, files)
+
+
+def _references(old: Revision, new: Revision, old_config: Config, files: Mapping[str, ChangedFile]) -> frozenset[str]:
+    """Files that drift is told by and that changed: the table or profile itself, what is in the folder, or what DVC has of it."""
+    found = set()
+    for path in drift_changes.references(old_config):
+        found |= {one for one in (path, f"{path}.dvc") if old.read(one) != new.read(one)}
+        found |= {one for one in files if one.startswith(f"{path}/")}
+    return frozenset(found)
 
 
 def _judges_told(paths: Iterable[str], weakened: frozenset[str], files: Mapping[str, ChangedFile]) -> list[Change]:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from mlgate.config import Config, DriftConfig
+from mlgate.config import Config, DriftConfig, is_remote
+from mlgate.config.drift import BASE, CHAMPION
 
 _LEVELS = ("off", "warn", "fail")
+_ENGINES = ("polars", "auto", "spark")
+"""Each has more read by Spark, which gives the classifier no rows but of Parquet."""
 _SHOWN = ("level", "label", "warn", "alert", "rows", "min_rows", "multivariate")
 
 
@@ -38,7 +41,16 @@ def weakened(old: Config, new: Config) -> list[str]:
             found.append(name)
             continue
         found += [f"{name} {key}".strip() for key in _weaker(entry, after[name])]
+    is_for_classifier = any(one.level != "off" and one.multivariate is not False and ".parquet" not in one.data for one in old.data.drift)
+    if is_for_classifier and _ENGINES.index(new.data.engine) > _ENGINES.index(old.data.engine):
+        found.append("data.engine")
     return found
+
+
+def references(config: Config) -> list[str]:
+    """Tables and profiles of the working directory that data is compared with: another one there finds something else."""
+    against = [entry.against for entry in config.data.drift if entry.level != "off" and entry.against not in (BASE, CHAMPION)]
+    return [path for path in dict.fromkeys(against) if not is_remote(path)]
 
 
 def _entries(config: Config) -> Iterator[tuple[str, DriftConfig]]:

@@ -8,6 +8,8 @@ from typing import Any
 from mlgate.config import SCREENS, Config, ScreenConfig, ScreensConfig
 
 _LEVELS = ("off", "warn", "fail")
+_ENGINES = ("polars", "auto", "spark")
+"""Each has more read by Spark, and of that no screen looks at a row."""
 _ROLES = ("holdout", "label", "id", "source", "probabilities")
 _KEY = {"columns": "except"}
 
@@ -32,7 +34,8 @@ def settings(config: Config) -> dict[str, str]:
 def weakened(old: Config, new: Config) -> list[str]:
     """Names of the settings by which training data passes that did not pass before, as `settings` calls them."""
     after = dict(_entries(new))
-    found = []
+    is_read_less = bool(old.data.screens) and _ENGINES.index(new.data.engine) > _ENGINES.index(old.data.engine)
+    found = ["data.engine"] if is_read_less else []
     for name, entry in _entries(old):
         if name not in after:
             found.append(name)

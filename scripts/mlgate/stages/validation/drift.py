@@ -59,6 +59,9 @@ class _Reference:
     stored: bytes | None = None
     """The profile's file, where it came from the store."""
 
+    def add(self, note: str) -> None:
+        self.note = "; ".join([*([self.note] if self.note else []), note])
+
 
 def check(workspace: Workspace, validated: Sequence[DataRef], engines: Engines = POLARS) -> Drifted:
     """Compare every entry.
@@ -115,9 +118,7 @@ class _Now:
         if opened is None or opened.master.startswith("local"):
             return _opened(opened, folder, name)
         if engine.bytes_of(folder / name) >= engine.MANY_BYTES:
-            raise InputError(
-                f"{name}: it is on this machine, too large for it, and workers of Spark at {opened.master} do not see it there"
-            )
+            raise InputError(f"{name}: too large for this machine, where workers of Spark at {opened.master} do not see it")
         return scan(folder, name)
 
     def profile(self, data: str) -> Profile:
@@ -125,14 +126,20 @@ class _Now:
             self._profiles[data] = self.same_columns(data, self.table(data))
         return self._profiles[data]
 
-    def same_columns(self, data: str, table: Table | SparkTable) -> Profile:
-        """The profile of a table with those columns of it that are looked at of `data`."""
+    def columns(self, data: str) -> list[str]:
+        """Names of those columns that are looked at."""
+        return self._looked_at(data, _names(self.table(data)))
+
+    def _looked_at(self, data: str, names: Sequence[str]) -> list[str]:
         about = [entry for entry in self._entries if entry.data == data]
         left_out = set.intersection(*(set(entry.except_) for entry in about)) if about else set()
         named = {name for entry in about for name in (*(entry.columns or ()), entry.label)}
-        if any(entry.columns is None for entry in about):
-            return _profile(table, None, left_out)
-        return _profile(table, [name for name in _names(table) if name in named], ())
+        has_all = any(entry.columns is None for entry in about)
+        return [name for name in names if (has_all and name not in left_out) or (not has_all and name in named)]
+
+    def same_columns(self, data: str, table: Table | SparkTable) -> Profile:
+        """The profile of a table with those columns of it that are looked at of `data`."""
+        return _profile(table, self._looked_at(data, _names(table)), ())
 
 
 def _opened(by: Spark | None, root: Path, name: str) -> Table | SparkTable:
@@ -210,21 +217,23 @@ def _compared(workspace: Workspace, entry: DriftConfig, where: str, earlier: _Ea
     reference = _reference(workspace, entry, where, earlier, now)
     if reference.is_unchanged:
         found = _without_columns(entry, reference, "unchanged", started)
-        if reference.stored is None and recording.is_due(workspace):
-            return found, profile.dump(now.profile(entry.data))
+        if recording.is_due(workspace) and not _has_all(_with_stored(reference, reference.stored).profile, entry, now):
+            made = now.profile(entry.data)
+            _check_columns(entry, _names(now.table(entry.data)), where)
+            return found, profile.dump(made)
         return found, reference.stored
     current = now.profile(entry.data)
     kept = profile.dump(current)
+    _check_columns(entry, [*_names(now.table(entry.data)), *(reference.profile.columns if reference.profile else [])], where)
     if reference.profile is None:
         return _without_columns(entry, reference, "not compared", started), kept
-    known = [*_names(now.table(entry.data)), *reference.profile.columns]
-    for key, names in (("columns", entry.columns or []), ("label", [entry.label] if entry.label else []), ("thresholds", entry.thresholds)):
-        _check_named(names, known, f"{where}.{key}")
     before, after = (_chosen(one, entry) for one in (reference.profile, current))
     asked = reference.table is not None and entry.multivariate is not False
     if asked and (why := _why_no_rows(reference.table) or _why_no_rows(now.table(entry.data))):
         asked = False
-        reference.note = "; ".join([*([reference.note] if reference.note else []), f"the classifier was not run: {why}"])
+        reference.add(f"the classifier was not run: {why}")
+    if isinstance(now.table(entry.data), SparkTable):
+        reference.add("read by Spark")
     compared = verdict.compare(before, after, _settings(entry, further=1 if asked else 0))
     apart = None
     if asked and reference.table is not None and not compared.is_too_little:
@@ -248,10 +257,19 @@ def _reference(workspace: Workspace, entry: DriftConfig, where: str, earlier: _E
     if not is_remote(entry.against) and not (workspace.root / entry.against).exists():
         raise InputError(f"{where}.against: '{entry.against}': no such file; expected base, champion, or the path of a table or profile")
     if entry.is_against_profile:
-        content = (workspace.root / entry.against).read_bytes()
+        content = _file(workspace.root / entry.against, f"{where}.against: '{entry.against}'")
         return _Reference(entry.against, profile.load(content, entry.against), source="profile", note=_no_rows(entry))
     table = now.open(entry.against)
     return _Reference(entry.against, now.same_columns(entry.data, table), table, "file")
+
+
+def _file(path: Path, where: str) -> bytes:
+    """A profile's file, and no more of it than a profile may have."""
+    try:
+        with path.open("rb") as file:
+            return file.read(profile.MAX_PROFILE_BYTES + 1)
+    except OSError as error:
+        raise InputError(f"{where}: cannot be read: {error.strerror}; expected a profile's file") from None
 
 
 def _of_base(entry: DriftConfig, earlier: _Earlier, now: _Now) -> _Reference:
@@ -265,8 +283,10 @@ def _of_base(entry: DriftConfig, earlier: _Earlier, now: _Now) -> _Reference:
         return reference
     if content is not None and entry.multivariate is not True:
         reference = _with_stored(reference, content)
-        if reference.profile is not None:
+        # One of fewer columns was made when fewer were looked at: the others would all be new ones.
+        if _has_all(reference.profile, entry, now):
             return reference
+        reference = _Reference(reference.name)
     if is_remote(entry.data):
         reference.note = "no profile of it is kept yet, and an object store has no data of that commit; one comes with the next run there"
         return reference
@@ -280,6 +300,11 @@ def _of_base(entry: DriftConfig, earlier: _Earlier, now: _Now) -> _Reference:
         reference = _with_stored(reference, content)
     reference.note = "; ".join(notes)
     return reference
+
+
+def _has_all(found: Profile | None, entry: DriftConfig, now: _Now) -> bool:
+    """Whether a profile of the store is one, and of all columns that are looked at by now."""
+    return found is not None and all(name in found.columns for name in now.columns(entry.data))
 
 
 def _with_stored(reference: _Reference, content: bytes | None) -> _Reference:
@@ -304,6 +329,12 @@ def _chosen(found: Profile, entry: DriftConfig) -> Profile:
         if name not in entry.except_ and (entry.columns is None or name in entry.columns or name == entry.label)
     }
     return Profile(found.rows, chosen)
+
+
+def _check_columns(entry: DriftConfig, known: Sequence[str], where: str) -> None:
+    """Names in the settings, also where nothing is compared yet: the next change of the data would be too late to learn of a slip."""
+    for key, names in (("columns", entry.columns or []), ("label", [entry.label] if entry.label else []), ("thresholds", entry.thresholds)):
+        _check_named(names, known, f"{where}.{key}")
 
 
 def _check_named(names: Sequence[str] | Mapping[str, object], known: Sequence[str], where: str) -> None:
