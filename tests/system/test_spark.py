@@ -48,7 +48,7 @@ from mlgate.workspace import Workspace
 from spark_cases import at, customers, of_polars, of_spark, skip_without_java, told
 from support import MINIMAL_CONFIG, commit_files, git, make_repository
 
-EXAMPLES = int(os.environ.get("MLGATE_SPARK_EXAMPLES", "10"))
+EXAMPLES = int(os.environ.get("MLGATE_SPARK_EXAMPLES", "6"))
 
 
 @pytest.fixture(scope="module")

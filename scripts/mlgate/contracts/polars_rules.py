@@ -503,7 +503,7 @@ def _exact(value: Scalar, dtype: pl.DataType) -> Decimal | None:
     """A number of a contract as one that a column of decimals may hold; None where it can hold none such."""
     from decimal import Decimal
 
-    number = Decimal(str(value))
+    number = Decimal(str(int(value) if isinstance(value, bool) else value))  # true is 1, as beside whole numbers
     least, greatest, unit = _span_of(dtype)
     return number if number.is_finite() and least <= number <= greatest and _toward(number, unit, "ROUND_FLOOR") == number else None
 

@@ -130,6 +130,12 @@ def test_limits_that_no_type_holds_are_limits_all_the_same(tmp_path: Path, dtype
     assert rows(range=[HUGE, None]) == rows(range=[None, -HUGE]) == rows(**{"in": [HUGE]}) == [2]
 
 
+def test_true_beside_decimals_is_one_as_it_is_beside_whole_numbers(tmp_path: Path) -> None:
+    pl.DataFrame({"x": pl.Series([Decimal(1), Decimal(2)], dtype=pl.Decimal(3, 2)), "n": [1, 2]}).write_parquet(tmp_path / "d.parquet")
+    both: dict[str, Any] = {name: {"checks": {"isin": [True]}} for name in ("x", "n")}
+    assert [rows for _, _, rows in broken_by_schema(tmp_path, "d.parquet", **both)] == [1, 1]
+
+
 def test_limits_of_decimals_are_exact(tmp_path: Path) -> None:
     pl.DataFrame({"x": pl.Series([Decimal("1.50")], dtype=pl.Decimal(3, 2))}).write_parquet(tmp_path / "d.parquet")
     assert broken(tmp_path, "d.parquet", columns={"x": {"range": [1.4999, 1.5001]}}) == []
