@@ -73,7 +73,7 @@ tests/lint_workflows/node_modules/.ready: tests/lint_workflows/package-lock.json
 setup: .venv/.ready .build/user/.ready ## install everything tests and demo need
 
 # The ways that every user goes; `test-e2e` goes all of them.
-EVERYDAY_E2E := $(addprefix tests/e2e/test_,ten_lines.py pull_request.py forks.py)
+EVERYDAY_E2E := $(addprefix tests/e2e/test_,ten_lines.py pull_request.py)
 test: lint .venv/.ready .build/user/.ready tests/e2e/actions/node_modules/.ready ## lint, unit and integration tests, and some of test-e2e
 	$(PYTEST) -n $(JOBS) --dist loadfile tests/unit tests/calibration tests/integration $(EVERYDAY_E2E)
 
@@ -84,7 +84,7 @@ test-fast: .venv/.ready ## unit tests
 	$(PYTEST) -n $(JOBS) tests/unit tests/calibration
 
 test-system: .venv/.ready-system .build/user/.ready .build/debian-packages ## tests with servers: MLflow's, and installing from nothing
-	$(PYTEST) tests/system
+	$(PYTEST) -n $(JOBS) --dist loadfile tests/system
 
 calibrate: .venv/.ready ## measure the gate's error rates: all of tests/calibration, about 15 minutes on two cores
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 PYTHONPATH=tests $(RUN)/python -m calibration

@@ -125,7 +125,11 @@ def _schema(asked: list[dict[str, object]]) -> dict[str, object]:
 def run(program: Program, folder: Path, runs: int) -> Measured | str:
     """What a program measured; why not, where it could not."""
     python = sys.executable if program.environment is None else str(ENVIRONMENTS / program.environment / "bin/python")
-    done = subprocess.run([python, str(PROGRAMS / program.script), str(folder), str(runs)], capture_output=True, text=True, check=False)
+    warm = folder.parent / "warm"
+    if not warm.exists():
+        write(warm, 1_000, len(rules()))
+    call = [python, str(PROGRAMS / program.script), str(folder), str(runs), str(warm)]
+    done = subprocess.run(call, capture_output=True, text=True, check=False)
     if done.returncode:
         return (done.stderr.strip().splitlines() or [f"exit {done.returncode}"])[-1][:200]
     answer = json.loads(done.stdout.strip().splitlines()[-1])
