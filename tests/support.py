@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import subprocess
 from pathlib import Path
+from typing import Any
 
-from mlgate.evidence import GateFindings
+from mlgate.evidence import Comparison, GateFindings, SliceComparison
 
 GIT_IDENTITY = {
     "GIT_AUTHOR_NAME": "Ada",
@@ -70,3 +71,20 @@ def commit_files(root: Path, files: dict[str, str], message: str) -> str:
     git(root, "add", "--all")
     git(root, "commit", "--quiet", "--allow-empty", "-m", message)
     return git(root, "rev-parse", "HEAD")
+
+
+def guarded_slice(value: str, verdict: Any, low: float, high: float, n: int = 100, **more: Any) -> SliceComparison:
+    """A slice of `country` under a rule that allows it to lose 3 points of accuracy."""
+    row = Comparison(
+        metric="accuracy",
+        better="higher",
+        candidate=0.9,
+        baseline=0.9,
+        difference=(low + high) / 2,
+        low=low,
+        high=high,
+        method="Tango's score interval",
+        verdict=verdict,
+        margin=0.03,
+    )
+    return SliceComparison(column="country", value=value, n=n, comparison=row, is_guarded=True, **more)

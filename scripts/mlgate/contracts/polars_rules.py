@@ -399,7 +399,7 @@ def in_range(cells: pl.Expr, dtype: pl.DataType, rule: InRange) -> pl.Expr | Non
     if dtype.is_integer():
         if not all(map(_is_number, ends)):
             return None
-        return ~_outside(cells, dtype, _whole_ends(rule))
+        return ~_outside(cells, dtype, whole_ends(rule))
     make: Callable[[Any], Any]
     if dtype.is_numeric():
         if not all(map(_is_number, ends)):
@@ -426,7 +426,7 @@ def in_range(cells: pl.Expr, dtype: pl.DataType, rule: InRange) -> pl.Expr | Non
     return kept
 
 
-def _whole_ends(rule: InRange) -> tuple[float, float]:
+def whole_ends(rule: InRange) -> tuple[float, float]:
     """The least and greatest whole number in a range; infinite where there is no end."""
 
     def whole(end: Scalar | None, none: float, is_included: bool, toward: Callable[[float], int], step: int) -> float:

@@ -30,7 +30,7 @@ from mlgate.contracts.model import (
     Scalar,
 )
 from mlgate.contracts.patterns_in_java import java_pattern
-from mlgate.contracts.polars_rules import _whole_ends
+from mlgate.contracts.polars_rules import whole_ends
 from mlgate.tables.spark import literal
 
 if TYPE_CHECKING:
@@ -196,7 +196,7 @@ def _in_range(cells: str, dtype: pl.DataType, rule: InRange) -> str:
 
     if dtype == pl.Boolean or dtype.is_integer():
         number = f"CAST({cells} AS TINYINT)" if dtype == pl.Boolean else cells
-        return f"NOT {_outside(number, _whole_ends(rule))}"
+        return f"NOT {_outside(number, whole_ends(rule))}"
     if dtype.is_numeric():
         low, high = (None if end is None else _number(end, dtype) for end in (rule.low, rule.high))
     elif dtype == pl.String or isinstance(dtype, pl.Categorical | pl.Enum):

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from mlgate import config
-from mlgate.evidence import AgainstBaseline, BaselineRef, Comparison, SliceComparison, Verdict
+from mlgate.evidence import AgainstBaseline, BaselineRef, Verdict
 from mlgate.stages.decision import also
 from mlgate.stages.decision.ruling import decide, unless_worse
 from mlgate.stages.decision.slices import SliceTable
-from support import decided
+from support import decided, guarded_slice
 
 RULES = config.parse(
     b"model: m\nevaluation: {predictions: p.csv, metrics: [accuracy], slices: [country]}\n"
@@ -19,19 +19,7 @@ RULES = config.parse(
 
 
 def sliced(verdict: Verdict, low: float, high: float) -> SliceTable:
-    row = Comparison(
-        metric="accuracy",
-        better="higher",
-        candidate=0.9,
-        baseline=0.9,
-        difference=(low + high) / 2,
-        low=low,
-        high=high,
-        method="Tango's score interval",
-        verdict=verdict,
-        margin=0.03,
-    )
-    return SliceTable([SliceComparison(column="country", value="FR", n=300, comparison=row, is_guarded=True)])
+    return SliceTable([guarded_slice("FR", verdict, low, high, n=300)])
 
 
 FINE, HARMED = sliced("no worse", -0.01, 0.01), sliced("worse", -0.12, -0.05)

@@ -4,26 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from mlgate.evidence import BaselineRef, Comparison, GateFindings, RuleResult, SliceComparison
+from mlgate.evidence import BaselineRef, GateFindings, RuleResult, SliceComparison
 from mlgate.render import comparison
 from mlgate.render.document import Code, Table
-from support import decided
-
-
-def part(value: str, verdict: Any, low: float, high: float, **more: Any) -> SliceComparison:
-    row = Comparison(
-        metric="accuracy",
-        better="higher",
-        candidate=0.9,
-        baseline=0.9,
-        difference=(low + high) / 2,
-        low=low,
-        high=high,
-        method="Tango's score interval",
-        verdict=verdict,
-        margin=0.03,
-    )
-    return SliceComparison(column="country", value=value, n=100, comparison=row, is_guarded=True, **more)
+from support import decided, guarded_slice
 
 
 def gate(*slices: SliceComparison, **more: Any) -> GateFindings:
@@ -43,7 +27,7 @@ def cells(found: GateFindings) -> dict[str, str]:
 
 
 def test_an_unprotected_slice_is_said_in_its_row_in_the_heading_and_below_the_table() -> None:
-    found = gate(part("DE", "no worse", -0.01, 0.01), part("MT", "cannot tell", -0.2, 0.2, is_unprotected=True))
+    found = gate(guarded_slice("DE", "no worse", -0.01, 0.01), guarded_slice("MT", "cannot tell", -0.2, 0.2, is_unprotected=True))
     assert cells(found) == {"country = DE": "✅ no worse", "country = MT": "⚠️ cannot tell; unprotected"}
     section = comparison.slices_section(found)
     assert section is not None
@@ -53,8 +37,8 @@ def test_an_unprotected_slice_is_said_in_its_row_in_the_heading_and_below_the_ta
 
 def test_the_heading_counts_as_unprotected_what_the_line_below_the_table_counts() -> None:
     """A metric that no rule guards on slices cannot leave one of them unprotected."""
-    other = part("FR", "cannot tell", -0.2, 0.2, is_unprotected=True).model_copy(update={"is_guarded": False})
-    found = gate(part("DE", "no worse", -0.01, 0.01), part("MT", "cannot tell", -0.2, 0.2, is_unprotected=True), other)
+    other = guarded_slice("FR", "cannot tell", -0.2, 0.2, is_unprotected=True).model_copy(update={"is_guarded": False})
+    found = gate(guarded_slice("DE", "no worse", -0.01, 0.01), guarded_slice("MT", "cannot tell", -0.2, 0.2, is_unprotected=True), other)
     section = comparison.slices_section(found)
     assert section is not None
     assert section.title == "Slices: 3, 1 unprotected"
@@ -65,7 +49,7 @@ def test_the_heading_counts_as_unprotected_what_the_line_below_the_table_counts(
 
 
 def test_a_slice_that_is_worse_only_by_itself_says_why_it_is_not_called_so() -> None:
-    found = gate(part("DE", "cannot tell", -0.12, -0.04), part("FR", "no worse", -0.01, 0.01))
+    found = gate(guarded_slice("DE", "cannot tell", -0.12, -0.04), guarded_slice("FR", "no worse", -0.01, 0.01))
     assert cells(found)["country = DE"] == "⚠️ cannot tell; worse by itself, which among so many slices is no proof"
 
 
