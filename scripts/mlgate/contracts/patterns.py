@@ -97,6 +97,8 @@ def matching(text: pl.Expr, pattern: str, where: Where) -> pl.Expr:
             .to_series()
         )
 
+    if rust is not None and not has_classes and not has_end:
+        return text.str.contains(rust)
     chosen = of_python if rust is None else of_both
     return text.map_batches(chosen, return_dtype=pl.Boolean, is_elementwise=True)
 

@@ -26,6 +26,7 @@ def repository(tmp_path: Path) -> Path:
     (root / "eval").mkdir(exist_ok=True)
     digits = pd.read_csv(root / "data/digits.csv").head(100)
     digits.to_parquet(root / "data/train.parquet", index=False)
+    digits.to_parquet(root / "data/holdout.parquet", index=False)
     predictions = {"id": digits["id"], "y": digits["digit"], "y_pred": digits["digit"], "ink": ["light", "heavy"] * 50}
     pd.DataFrame(predictions).to_parquet(root / "eval/predictions.parquet", index=False)
     return root
@@ -37,6 +38,9 @@ def test_the_proposal_is_what_a_person_would_have_written(repository):
     assert proposed.model == "digits"
     assert proposed.data.prepare == "dvc repro prepare"
     assert [(contract.data, contract.schema_) for contract in proposed.data.contracts] == [("data/train.parquet", "contracts/train.yaml")]
+    (screens,), (drift,) = proposed.data.screens, proposed.data.drift
+    assert (screens.train, screens.holdout, screens.label, screens.id) == ("data/train.parquet", "data/holdout.parquet", "digit", "id")
+    assert (drift.data, drift.against, drift.label, drift.except_) == ("data/train.parquet", "base", "digit", ["id"])
     assert (proposed.train.command, proposed.train.params) == ("dvc repro", ["params.yaml"])
     assert proposed.evaluation.task == "classification"
     assert proposed.evaluation.predictions == "eval/predictions.parquet"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -27,6 +27,7 @@ from mlgate.stages.adoption.ten_line_workflow import TenLines
 if TYPE_CHECKING:
     import pandas as pd
 
+    from mlgate.stages.adoption.proposed_checks import ProposedChecks
     from mlgate.stages.adoption.proposed_margin import Visible
 
 TEMPLATES = Path(__file__).resolve().parents[4] / "templates"
@@ -63,6 +64,8 @@ class Findings:
     """Those the ten lines have."""
     visible: Visible | None = None
     """The loss this holdout can see."""
+    checks: ProposedChecks | None = None
+    """What else is looked for in the training data."""
 
 
 def run(root: Path, config_path: str, *, is_forced: bool = False) -> list[str]:
@@ -157,6 +160,8 @@ def survey(root: Path, ten_lines: TenLines | None = None) -> Findings:
     else:
         _survey_predictions(_read_table(predictions), found, is_grown=ten_lines is not None)
         _survey_margin(root, found)
+    if found.train_data:
+        _survey_checks(root, found)
     return found
 
 
@@ -192,6 +197,27 @@ def _survey_margin(root: Path, found: Findings) -> None:
         found.remarks.append(f"no margin from it: {error}")
         return
     found.task, found.visible = seen.task, seen.visible
+
+
+def _survey_checks(root: Path, found: Findings) -> None:
+    """What can be looked for in the training data beside its contract."""
+    from mlgate.stages.adoption import proposed_checks
+
+    assert found.train_data is not None  # noqa: S101 -- for the type checker: the caller looked
+    near = [*_tables_below(root / PurePosixPath(found.train_data).parent, root), *_tables_below(root / "data", root)]
+    holdout = proposed_checks.holdout_among([name for name in dict.fromkeys(near) if name != found.predictions], found.train_data)
+    tables = [
+        _read_table(root / name) if name and (root / name).is_file() else None for name in (found.train_data, holdout, found.predictions)
+    ]
+    assert tables[0] is not None  # noqa: S101 -- as above
+    label, identifier = proposed_checks.roles(tables[0], tables[1], tables[2], found.columns)
+    found.checks = proposed_checks.ProposedChecks(found.train_data, holdout, label, identifier)
+    if holdout is None:
+        found.remarks.append("data.screens: which file is the holdout? Name it there, and rows that stand in both are found")
+    if label is None:
+        found.remarks.append(
+            f"data.screens: which column of {found.train_data} is the label? Name it there, and wrong labels are looked for"
+        )
 
 
 def _survey_pipeline(document: Any, found: Findings) -> None:
@@ -287,6 +313,13 @@ def render_config(found: Findings) -> str:
             f"    - data: {_quoted(found.train_data)}",
             f"      schema: {_quoted(_contract_path(found.train_data))}",
         ]
+    if found.checks:
+        data += [
+            "  screens: # rows of the holdout in train, wrong labels, repeated rows, a class that is gone, ...",
+            f"    - {_mapping(found.checks.screens)}",
+            "  drift: # what changed since the baseline commit",
+            f"    - {_mapping(found.checks.drift)}",
+        ]
     lines += ["data:", *data] if data else []
     lines += ["train:", f"  command: {found.command}", "  timeout: 2h"]
     lines += [f"  params: {_listed(found.params)}"] if found.params else []
@@ -381,6 +414,10 @@ def render_workflow(working_directory: Path, config_path: str, default_branch: s
 
 def _contract_path(data: str) -> str:
     return f"contracts/{PurePosixPath(data).stem}.yaml"
+
+
+def _mapping(entries: Mapping[str, str | list[str]]) -> str:
+    return f"{{{', '.join(f'{key}: {_quoted(each) if isinstance(each, str) else _listed(each)}' for key, each in entries.items())}}}"
 
 
 def _listed(texts: list[str]) -> str:
