@@ -408,7 +408,7 @@ def in_range(cells: pl.Expr, dtype: pl.DataType, rule: InRange) -> pl.Expr | Non
             return None
         if dtype.is_decimal():
             return _decimal_in_range(cells, dtype, rule)
-        make = _floating
+        make = as_float
     elif _is_text(dtype):
         if not all(isinstance(end, str) for end in ends):
             return None
@@ -492,7 +492,7 @@ def _is_any(cells: pl.Expr, tests: list[pl.Expr]) -> pl.Expr:
     return pl.any_horizontal(tests) if tests else pl.when(cells.is_not_null()).then(False)
 
 
-def _floating(value: Scalar) -> float:
+def as_float(value: Scalar) -> float:
     """A number of a contract as 64-bit floating point; one that is too large for it as the last number there is."""
     try:
         return float(value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -30,7 +31,7 @@ from mlgate.contracts.model import (
     Scalar,
 )
 from mlgate.contracts.patterns_in_java import java_pattern
-from mlgate.contracts.polars_rules import whole_ends
+from mlgate.contracts.polars_rules import as_float, whole_ends
 from mlgate.tables.spark import literal
 
 if TYPE_CHECKING:
@@ -216,7 +217,7 @@ def _number(value: Any, dtype: pl.DataType) -> str:
 
     if dtype.is_decimal():
         return _decimal(value)
-    number = literal(float(value))
+    number = literal(as_float(value))
     return f"CAST({number} AS FLOAT)" if dtype == pl.Float32 else number
 
 
@@ -257,7 +258,7 @@ def _is_one_of(cells: str, dtype: pl.DataType, values: tuple[Scalar, ...]) -> st
     elif dtype.is_decimal():
         wanted = [_decimal(+value) for value in numbers if math.isfinite(value)]
     elif dtype.is_numeric():
-        cells, wanted = f"CAST({cells} AS DOUBLE)", [literal(float(value)) for value in numbers]
+        cells, wanted = f"CAST({cells} AS DOUBLE)", [literal(float(value)) for value in numbers if abs(value) <= sys.float_info.max]
     elif dtype == pl.String or isinstance(dtype, pl.Categorical | pl.Enum):
         wanted = [literal(value) for value in values if isinstance(value, str)]
     else:

@@ -74,6 +74,13 @@ def test_every_column_is_called_by_its_place() -> None:
     assert masks[2] == "(c1 IS NOT NULL AND NOT coalesce(CAST(c1 AS DOUBLE) IN (1.0D), true))"
 
 
+def test_a_number_that_no_double_holds_ends_a_range_and_is_no_value() -> None:
+    compiler = Compiler({"x": pl.Float64()}, "parquet", frozenset(), Contract(()), NOW)
+    of_range, of_values = (compiler.compile(rule) for rule in (InRange("x", 0, 10**400, text="r"), OneOf("x", (1, 10**400), text="in")))
+    assert "1.7976931348623157e+308D" in str(of_range.mask)
+    assert "CAST(c0 AS DOUBLE) IN (1.0D)" in str(of_values.mask)
+
+
 def test_an_expression_is_sql_of_doubles_that_never_divides_by_zero() -> None:
     node = expressions.resolve(expressions.parse("a / b < 2"), {"a": "integer", "b": "number"})
     sql = broken_rows(node, lambda name: f"`{name}`")
