@@ -17,7 +17,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 PYTEST := $(RUN)/python -m pytest
 JOBS ?= auto
 
-.PHONY: help setup test test-fast test-e2e test-system test-pythons calibrate lint format schemas docs demo bench stamp clean
+.PHONY: help setup test test-fast test-e2e test-system test-torch test-gpu test-pythons calibrate lint format schemas docs demo bench stamp clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -61,6 +61,17 @@ DEBIAN := openssh-server git-lfs openjdk-17-jre-headless
 	@$(UV) pip install --quiet --python .build/by-hand/bin/python -r tests/benchmarks/by_hand/requirements.txt
 	@touch $@
 
+# PyTorch outside uv.lock: with the CUDA that its wheels for Linux on PyPI bring it takes gigabytes. Version 2.13 of any build will do: a
+# CPU build that pip is told of (PIP_FIND_LINKS), else with UV_TORCH_BACKEND=cpu the one of PyTorch's own index, else PyPI's.
+TORCH := torch==2.13.0 numpy
+.build/torch/.ready: | $(UV)
+	@echo "Making the environment with PyTorch …"
+	@$(UV) venv --quiet --allow-existing --python $(PYTHON) .build/torch
+	@$(UV) pip install --quiet --python .build/torch/bin/python $(foreach place,$(PIP_FIND_LINKS),--find-links $(place)) $(TORCH) || \
+		{ echo "make: cannot install $(TORCH), so what trains with PyTorch is not tested here"; exit 1; }
+	@.build/torch/bin/python -c 'import torch' || { echo "make: PyTorch was installed and cannot be imported here"; exit 1; }
+	@touch $@
+
 tests/e2e/actions/node_modules/.ready: tests/e2e/actions/package-lock.json | .venv/.ready
 	@echo "Installing what the end-to-end tests stand in for GitHub's own actions with …"
 	@$(RUN)/python scripts/npm.py --prefix tests/e2e/actions ci
@@ -79,7 +90,12 @@ setup: .venv/.ready .build/user/.ready ## install everything tests and demo need
 
 # The ways that every user goes; `test-e2e` goes all of them.
 EVERYDAY_E2E := $(addprefix tests/e2e/test_,ten_lines.py pull_request.py)
-test: lint .venv/.ready .build/user/.ready tests/e2e/actions/node_modules/.ready ## lint, unit and integration tests, and some of test-e2e
+# Linting is of one process, and the suites wait now and then: side by side they fill the cores.
+test: .venv/.ready .build/user/.ready tests/e2e/actions/node_modules/.ready tests/lint_workflows/node_modules/.ready ## lint, unit and integration tests, and some of test-e2e
+	@$(MAKE) --no-print-directory -j 2 lint suites
+
+.PHONY: suites
+suites:
 	$(PYTEST) -n $(JOBS) --dist loadfile tests/unit tests/calibration tests/integration $(EVERYDAY_E2E)
 
 test-e2e: .venv/.ready .build/user/.ready tests/e2e/actions/node_modules/.ready ## whole workflows on a runner, several minutes on two cores
@@ -90,6 +106,12 @@ test-fast: .venv/.ready ## unit tests
 
 test-system: .venv/.ready-system .build/user/.ready .build/debian-packages tests/system/azurite/node_modules/.ready ## tests with servers: MLflow's, and installing from nothing
 	$(PYTEST) -n $(JOBS) --dist loadfile tests/system
+
+test-gpu: .venv/.ready ## tests on this machine's NVIDIA GPUs, nothing stood in for; without one they say so
+	$(PYTEST) tests/gpu
+
+test-torch: .venv/.ready .build/torch/.ready ## trainings in PyTorch, alone and under torchrun, ended and gone on with; some minutes
+	$(PYTEST) tests/pytorch
 
 calibrate: .venv/.ready ## measure the gate's error rates: all of tests/calibration, about 15 minutes on two cores
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 PYTHONPATH=tests $(RUN)/python -m calibration
@@ -124,6 +146,7 @@ bench: .venv/.ready .build/user/.ready .build/by-hand/.ready ## a pull request b
 	$(RUN)/python tests/benchmarks/pull_request.py --python .build/user/bin --by-hand .build/by-hand/bin
 	$(RUN)/python tests/benchmarks/folder.py --runs 2
 	$(RUN)/python tests/benchmarks/paired_predictions.py
+	$(RUN)/python tests/benchmarks/training_overhead.py
 	$(RUN)/python tests/benchmarks/checked_data.py --uv $(UV) --rows 1000000 10000000 --large 100000000
 
 stamp: .venv/.ready ## set the version (or a mirror) our workflows refer to: make stamp OWNER=mlgate/mlgate REF=v0.1.0

@@ -19,8 +19,9 @@ needs() {
     case "${1:-}" in
         setup | run | --environment) stage="${MLGATE_STAGES:-$stages}" ;;
         check | pull-data | validate-data | train | evaluate | gate | report | init) stage="$1" ;;
-        triggering-run | comment | slash-command) stage=report ;;
-        doctor) stage="pull-data validate-data gate" ;;
+        triggering-run | comment | slash-command | requeue) stage=report ;;
+        doctor) stage="pull-data validate-data gate gpu" ;;
+        gpu) stage=gpu ;;
         plan) stage=gate ;;
         *) stage="" ;;
     esac
@@ -36,8 +37,8 @@ needs() {
     esac
 }
 
-# Decoders of images and sounds, where mlgate.yaml has contracts of files; and of object stores that it names the clients that DVC uses, for
-# which version of the data is there.
+# Decoders of images and sounds, where mlgate.yaml has contracts of files; and of stores that it names the clients that DVC uses: for which
+# version of the data is there, and for checkpoints.
 named_data() {
     local line file scheme found="" files='^[^#]*["'"'"'{,[:space:]]files["'"'"']?:[[:space:]]*([{#]|$)'
     file="$(configuration "$@")"
@@ -46,7 +47,7 @@ named_data() {
     while IFS= read -r line || [ -n "$line" ]; do
         line="${line%$'\r'}"
         if [[ "$line" =~ $files ]]; then found="$found files"; fi
-        for scheme in s3:s3 gs:gs az:azure abfs:azure abfss:azure; do
+        for scheme in s3:s3 gs:gs az:azure azure:azure abfs:azure abfss:azure ssh:ssh; do
             if [[ "$line" =~ ^[^#]*[^A-Za-z0-9]${scheme%:*}:// ]]; then found="$found dvc-${scheme#*:}"; fi
         done
     done <"$file"

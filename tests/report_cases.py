@@ -636,6 +636,181 @@ HOSTILE = (
 )
 
 
+H100 = "NVIDIA H100 80GB HBM3"
+GPUS = ["GPU-5d1f0a6e-2b7c-4f3e-9a58-0c6f1e2d3b4a", "GPU-c3a9e817-60d4-4b2f-8e15-7f9b2a1c0d3e"]
+PREFLIGHT = e.PreflightFindings(
+    driver="550.54.15",
+    cuda="12.4",
+    devices=[
+        e.GpuDevice(uuid=uuid, name=H100, memory_total_bytes=85_520_809_984, memory_free_bytes=84_974_239_744, compute_capability="9.0")
+        for uuid in GPUS
+    ],
+    disk_free_bytes=412_000_000_000,
+    shared_memory_free_bytes=16_000_000_000,
+    duration_s=0.31,
+)
+CHECKPOINTS = e.CheckpointFindings(key="5" * 64, place="s3://acme-checkpoints/digits", saved=4)
+
+
+def checkpoint(step: float, at: str, trained_s: float, **more: Any) -> e.CheckpointRef:
+    return e.CheckpointRef(
+        name=f"{'5' * 12}/{int(step):09}",
+        saved_at=f"2026-11-21T{at}:00+00:00",
+        trained_s=trained_s,
+        step=step,
+        size_bytes=1_204_332_001,
+        **more,
+    )
+
+
+def learned(upto: int, of: int) -> e.ProgressFindings:
+    """Curves of a training that goes well, and overfits a little at the end."""
+    steps = [step for step in range(0, upto + 1, 50) if step]
+    loss = [2.3 * 0.5 ** (step / 420) + 0.031 * ((step * 7919) % 13) / 13 + 0.05 for step in steps]
+    held_out = [2.31 * 0.5 ** (step / 430) + 0.11 + 0.16 * (step / of) ** 3 for step in steps[3::4]]
+    right = [1 - 0.9 * 0.5 ** (step / 500) - 0.03 for step in steps[3::4]]
+
+    def curve(at: list[int], values: list[float]) -> list[e.CurvePoint]:
+        return [e.CurvePoint(step=step, value=round(value, 4)) for step, value in zip(at, values, strict=True)]
+
+    curves = {"val_accuracy": curve(steps[3::4], right), "train_loss": curve(steps, loss), "val_loss": curve(steps[3::4], held_out)}
+    last = {name: points[-1].value for name, points in curves.items()}
+    return e.ProgressFindings(step=upto, total=of, unit="step", metrics=last, curves=curves)
+
+
+def used_devices(seconds: float) -> list[e.UsedDevice]:
+    """Two GPUs, of which the second was slowed down by heat."""
+    first = e.UsedDevice(
+        uuid=GPUS[0],
+        name=H100,
+        utilisation_mean=0.874,
+        memory_peak_bytes=61_203_283_968,
+        memory_total_bytes=85_520_809_984,
+        power_mean_w=512.4,
+        energy_j=512.4 * seconds,
+        throttled_share=0.31,
+        throttled_by={"power limit": 0.31},
+        temperature_max_c=71,
+        watched_s=seconds,
+    )
+    hot = {
+        "utilisation_mean": 0.861,
+        "throttled_share": 0.42,
+        "throttled_by": {"power limit": 0.24, "heat": 0.18},
+        "temperature_max_c": 88.0,
+    }
+    return [first, first.model_copy(update={"uuid": GPUS[1], "energy_j": 497.0 * seconds, "power_mean_w": 497.0, **hot})]
+
+
+def on_gpus(found: Evidences, summary: str, status: e.Status = "passed", exit_code: int | None = None, **findings: Any) -> Evidences:
+    """The same run with its training on two GPUs."""
+    train = found["train"].findings
+    assert isinstance(train, e.TrainFindings)
+    changed = train.model_copy(update={"pipeline": [], "preflight": PREFLIGHT, **findings})
+    found["train"] = stage("train", summary, changed.run.duration_s + 2 if changed.run else 0.4, changed, status, exit_code)
+    return found
+
+
+def resumed() -> Evidences:
+    """Went on from where a spot machine was lost, on two leased GPUs."""
+    seconds = 1514.0
+    spent = e.TrainingCost(duration_s=2604, gpu_hours=1.4467, kwh=0.7289, cost=5.21, currency="USD")
+    whole = e.TrainingCost(duration_s=2604 + seconds, gpu_hours=2.2878, kwh=1.1534, cost=8.24, currency="USD")
+    heat = f"heat held the clocks of GPU 1 ({H100}) down for 18 % of the time: look at its cooling"
+    found = better()
+    gate = found["gate"].findings
+    assert isinstance(gate, e.GateFindings)
+    before = BASELINE.model_copy(
+        update={"training": e.TrainingCost(duration_s=3988, gpu_hours=2.2156, kwh=1.1021, cost=7.98, currency="USD")}
+    )
+    found["gate"] = stage("gate", found["gate"].summary, 0.38, gate.model_copy(update={"baseline": before}))
+    return on_gpus(
+        found,
+        "trained in 1,514.0 s, from step 1,200",
+        run=e.CommandRun(command="torchrun --nproc-per-node=2 train.py --epochs 10", exit_code=0, duration_s=seconds),
+        lease=e.LeaseFindings(devices=GPUS, waited_s=194, position=2),
+        checkpoints=CHECKPOINTS.model_copy(
+            update={
+                "resumed_from": checkpoint(1200, "08:12", 2580, spent=spent),
+                "last": checkpoint(3000, "09:55", 2580 + seconds),
+                "passed_over": ["000001250 of 08:14, cut: 1 of 3 files is shorter than it was saved"],
+            }
+        ),
+        progress=learned(3000, 3000),
+        account=e.AccountFindings(
+            duration_s=seconds,
+            gpu_hours=2 * seconds / 3600,
+            kwh=0.4245,
+            cost=3.03,
+            currency="USD",
+            devices=used_devices(seconds),
+            samples=3028,
+            hints=[heat],
+            whole=whole,
+        ),
+    )
+
+
+def wrong_machine() -> Evidences:
+    """Preflight says no: nothing costly was begun."""
+    found = before_gate()
+    del found["evaluate"]
+    problem = (
+        "train.gpu: expected 2 GPUs of model H100 with 70.0 GB free each, of the 2 here 1 will do (GPU 1: 12.1 GB of 85.5 GB free, "
+        "held by python3 (process 4121)); mend that, ask for less, or use another machine"
+    )
+    held = PREFLIGHT.devices[1].model_copy(update={"memory_free_bytes": 12_100_000_000, "trouble": ["held by python3 (process 4121)"]})
+    preflight = PREFLIGHT.model_copy(update={"devices": [PREFLIGHT.devices[0], held], "problems": [problem]})
+    return on_gpus(found, problem, "error", 3, run=None, preflight=preflight, mlflow=None)
+
+
+def preempted() -> Evidences:
+    """A spot machine that is taken back while it trains."""
+    found = before_gate()
+    del found["evaluate"]
+    seconds = 2604.0
+    device = used_devices(seconds)[0]
+    return on_gpus(
+        found,
+        "the machine is taken back (spot notice): the training was ended after 2,604.0 s; run this job again, it goes on from step 1,200",
+        "error",
+        3,
+        run=e.CommandRun(
+            command="python train.py", exit_code=143, duration_s=seconds, tail="step 1248/3000  loss 0.41\nSIGTERM: saved step 1248"
+        ),
+        lease=e.LeaseFindings(devices=GPUS[:1]),
+        checkpoints=CHECKPOINTS.model_copy(update={"last": checkpoint(1248, "08:13", 2590)}),
+        progress=learned(1248, 3000),
+        account=e.AccountFindings(
+            duration_s=seconds, gpu_hours=seconds / 3600, kwh=device.energy_j / 3.6e6, devices=[device], samples=2600
+        ),
+        mlflow=None,
+        ended_by="spot notice",
+    )
+
+
+def reused_result() -> Evidences:
+    """The very same training was run before: nothing was trained, no GPU touched."""
+    cost = e.TrainingCost(duration_s=3988, gpu_hours=2.2156, kwh=1.1021, cost=7.98, currency="USD")
+    earlier = e.ReusedRun(
+        commit=HEAD,
+        run_url="https://github.com/acme/digits/actions/runs/7288",
+        trained_at="2026-11-20T16:40:00+00:00",
+        duration_s=3988,
+        key="6" * 64,
+        cost=cost,
+    )
+    return on_gpus(
+        no_worse(),
+        "nothing had to be trained: the result of 4f1c08a was taken",
+        run=e.CommandRun(command="python train.py", exit_code=0, duration_s=1.9),
+        is_reused=True,
+        reused_run=earlier,
+        preflight=None,
+        mlflow=None,
+    )
+
+
 def hostile() -> Evidences:
     """A run whose every text is an attack."""
     found = worse()
@@ -680,10 +855,36 @@ def hostile() -> Evidences:
                 pipeline=[e.PipelineStage(name=HOSTILE, is_reused=True)],
                 is_reused=False,
                 mlflow=e.MlflowRun(tracking_uri=HOSTILE, experiment=HOSTILE, run_id=HOSTILE, url="javascript:alert(1)"),
+                **_hostile_gpus(),
             ),
         ),
         "evaluate": stage("evaluate", HOSTILE, 1.0, e.EvaluateFindings(candidate=scored(), warnings=[HOSTILE], baseline_note=HOSTILE)),
         "gate": stage("gate", HOSTILE, 0.1, evil, "failed"),
+    }
+
+
+def _hostile_gpus() -> dict[str, Any]:
+    [device, _] = used_devices(900)
+    points = [e.CurvePoint(step=step, value=value) for step, value in ((3, 1e308), (2, -1e308), (1, 0.5), (2, 0.4), (2, 0.3), (7, -1))]
+    reference = e.CheckpointRef(name=HOSTILE, saved_at=HOSTILE, trained_s=1e12, step=1e300, size_bytes=10**18)
+    cost = e.TrainingCost(duration_s=1, gpu_hours=1e200, kwh=-1, cost=1e-200, currency=HOSTILE, without=[HOSTILE])
+    return {
+        "preflight": e.PreflightFindings(
+            driver=HOSTILE, cuda=HOSTILE, devices=[PREFLIGHT.devices[0].model_copy(update={"name": HOSTILE})], warnings=[HOSTILE]
+        ),
+        "lease": e.LeaseFindings(devices=[HOSTILE, GPUS[0]], waited_s=99, position=1),
+        "checkpoints": e.CheckpointFindings(
+            key="7" * 64, place=HOSTILE, resumed_from=reference, last=reference, saved=1, passed_over=[HOSTILE]
+        ),
+        "progress": e.ProgressFindings(step=1, unit=HOSTILE, curves={HOSTILE: points, f"loss {HOSTILE}": points}),
+        "account": e.AccountFindings(
+            duration_s=1,
+            gpu_hours=1,
+            hints=[HOSTILE],
+            devices=[device.model_copy(update={"name": HOSTILE, "stopped": HOSTILE, "throttled_by": {HOSTILE: 0.2}})],
+            whole=cost,
+        ),
+        "ended_by": HOSTILE,
     }
 
 
@@ -739,6 +940,10 @@ CASES: dict[str, Callable[[], Evidences]] = {
         overridden,
         uncertified,
         without_secrets,
+        resumed,
+        wrong_machine,
+        preempted,
+        reused_result,
         hostile,
         thousand_slices,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import atexit
+import gc
 import io
 import os
 import signal
@@ -72,6 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_jobs(commands, common)
     _add_several_models(commands, common)
     _add_conversation(commands, common)
+    _add_machines(commands)
     schema = commands.add_parser("schema", help="print the JSON Schema of mlgate.yaml or of a stage's evidence")
     schema.add_argument("of", choices=["config", *STAGE_HELP])
     schema.set_defaults(call=_schema)
@@ -203,6 +205,32 @@ def _add_conversation(commands: _Commands, common: argparse.ArgumentParser) -> N
         help="file name of the workflow that judges, asked for where it posts no report [mlgate.yml]",
     )
     slash.set_defaults(call=_slash_command)
+
+
+def _add_machines(commands: _Commands) -> None:
+    """What is done about the machines that runs need."""
+    gpu = commands.add_parser("gpu", help="this machine's GPUs: what is wrong with them, who has them, how many jobs wait")
+    gpu.add_argument("--json", action="store_true", help="print what was found for a program")
+    gpu.set_defaults(call=_gpu)
+    requeue = commands.add_parser("requeue", help="run again what lost its runner: for a scheduled workflow")
+    requeue.add_argument(
+        "--since", default=os.environ.get("MLGATE_SINCE") or "6h", help="how long ago a run may have ended: 90m, 6h, 2d [6h]"
+    )
+    requeue.add_argument(
+        "--max-attempts", default=os.environ.get("MLGATE_MAX_ATTEMPTS") or "3", help="attempts of a run in all, the first included [3]"
+    )
+    requeue.add_argument(
+        "--max-a-day", default=os.environ.get("MLGATE_MAX_A_DAY") or "20", help="runs that are started again within a day in all [20]"
+    )
+    requeue.add_argument(
+        "--workflow",
+        action="append",
+        metavar="FILE",
+        default=[],
+        help="name of a workflow's file, of which every job counts; may be given more than once [those that use mlgate]",
+    )
+    requeue.add_argument("--dry-run", action="store_true", help="say what would run again")
+    requeue.set_defaults(call=_requeue)
 
 
 def _open(options: argparse.Namespace) -> Workspace:
@@ -407,6 +435,35 @@ def _slash_command(options: argparse.Namespace) -> int:
     return 0
 
 
+def _gpu(options: argparse.Namespace) -> int:
+    from mlgate.stages.training import gpus
+
+    found = gpus.run(os.environ)
+    print(found.as_json() if options.json else "\n".join(found.lines()))
+    return 0
+
+
+def _requeue(options: argparse.Namespace) -> int:
+    from mlgate import context
+    from mlgate.stages.job import requeue
+
+    done = requeue.run(
+        Path(),
+        context.from_environment(os.environ),
+        os.environ,
+        requeue.limits(
+            since=options.since,
+            max_attempts=options.max_attempts,
+            max_a_day=options.max_a_day,
+            is_dry=options.dry_run or os.environ.get("MLGATE_DRY_RUN") == "true",
+        ),
+        workflows=list(requeue.chosen_workflows(options.workflow or [os.environ.get("MLGATE_WORKFLOW") or ""])),
+        say=lambda line: print(line, flush=True),
+    )
+    _set_outputs(runs=" ".join(str(one.run.id) for one in done.started))
+    return 0
+
+
 def _schema(options: argparse.Namespace) -> int:
     from mlgate import config, evidence
 
@@ -462,6 +519,7 @@ def _interrupt(number: int, _frame: object) -> None:
 
 def entry_point() -> None:
     """`main` as a process. Ends it at once when all is said: taking apart what DVC and scikit-learn built takes a quarter of a second."""
+    gc.set_threshold(100_000, 50, 50)  # looking for cycles in what imports build takes an eighth of a stage's processor time
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is signal.SIG_DFL:
             signal.signal(number, _interrupt)

@@ -12,7 +12,7 @@ import shutil
 import sys
 import sysconfig
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -26,8 +26,10 @@ def user_environment() -> dict[str, str]:
     """The environment for the user's commands: ours without what is ours.
 
     Our virtual environment goes (unless the user activated it: then it is theirs), our tokens go, and a folder with nothing but
-    a `dvc` launcher comes last on PATH, so that `dvc repro` works for who has no DVC and the user's own DVC wins.
+    a `dvc` launcher comes last on PATH, so that `dvc repro` works for who has no DVC and the user's own DVC wins. What is secret is
+    also taken out of what the system shows of our own environment.
     """
+    _blot_out(name for name in os.environ if _SECRET.match(name))
     environ = {name: value for name, value in os.environ.items() if not _SECRET.match(name)}
     certificates.without_added(environ)
     path = [entry for entry in environ.get("PATH", os.defpath).split(os.pathsep) if entry]
@@ -46,6 +48,27 @@ def user_environment() -> dict[str, str]:
     environ.setdefault("DVC_NO_ANALYTICS", "true")
     environ.setdefault("PYTHONUNBUFFERED", "1")  # a pipe would hold a training's output back for minutes
     return environ
+
+
+def _blot_out(names: Iterable[str]) -> None:
+    """Overwrite values in the block of memory in which the system handed them to us: other processes of the same user read it from
+    /proc/<pid>/environ, or by `ps e`, for as long as we live. `os.environ` is a copy and keeps them.
+
+    What may trace us could still read our memory: a job's token is in reach of its code where that is so (docs/threat-model.md).
+    """
+    for name in names:
+        if name in _blotted_out:
+            continue
+        import ctypes  # only jobs that hold a secret need it
+
+        libc = ctypes.CDLL(None)
+        libc.getenv.restype = ctypes.c_void_p
+        if address := libc.getenv(os.fsencode(name)):
+            ctypes.memset(address, ord("*"), len(ctypes.string_at(address)))
+        _blotted_out.add(name)
+
+
+_blotted_out: set[str] = set()
 
 
 def user_interpreter() -> Path:

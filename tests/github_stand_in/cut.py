@@ -31,6 +31,9 @@ OPERATIONS: dict[str, list[str]] = {
     f"{REPOSITORY}/compare/{{basehead}}": ["get"],
     f"{REPOSITORY}/actions/runs": ["get"],
     f"{REPOSITORY}/actions/runs/{{run_id}}": ["get"],
+    f"{REPOSITORY}/actions/runs/{{run_id}}/attempts/{{attempt_number}}/jobs": ["get"],
+    f"{REPOSITORY}/actions/workflows/{{workflow_id}}/runs": ["get"],
+    f"{REPOSITORY}/check-runs/{{check_run_id}}/annotations": ["get"],
     f"{REPOSITORY}/actions/runs/{{run_id}}/artifacts": ["get"],
     f"{REPOSITORY}/actions/runs/{{run_id}}/rerun": ["post"],
     f"{REPOSITORY}/actions/runs/{{run_id}}/rerun-failed-jobs": ["post"],
@@ -45,10 +48,12 @@ OPERATIONS: dict[str, list[str]] = {
 # GitHub's own examples, which the stand-in's answers are made from.
 EXAMPLES = [
     "artifact",
+    "check-annotation-items",
     "commit-comment",
     "commit-comparison",
     "full-repository-default-response",
     "issue-comment",
+    "job-paginated",
     "private-user-response-with-public-and-private-profile-information",
     "pull-request",
     "reaction",

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from github_stand_in.description import Operation
-from github_stand_in.state import Answers, CommitComment, Dispatch, State, Status, Token
+from github_stand_in.state import Answers, CommitComment, Dispatch, Run, State, Status, Token
 
 MAX_BODY = 65_536
 MAX_DESCRIPTION = 140
@@ -257,8 +257,34 @@ def _compare(call: Call) -> Result:
 def _runs(call: Call) -> Result:
     wanted = {name: call.query[name] for name in ("head_sha", "event") if name in call.query}
     found = [run for run in call.state.runs.values() if all(getattr(run, name) == value for name, value in wanted.items())]
+    return _run_page(call, found)
+
+
+@_operation("GET", "/actions/workflows/{workflow_id}/runs", "actions")
+def _runs_of_workflow(call: Call) -> Result:
+    name = call.values["workflow_id"]
+    found = [run for run in call.state.runs.values() if run.path.rpartition("/")[2] == name]
+    return _run_page(call, found) if found or name in call.state.workflows else _missing()
+
+
+def _run_page(call: Call, found: list[Run]) -> Result:
     newest_first = sorted(found, key=lambda run: run.created_at, reverse=True)
     return Result(200, Page([call.answers.run(run) for run in newest_first], "workflow_runs"))
+
+
+@_operation("GET", "/actions/runs/{run_id}/attempts/{attempt_number}/jobs", "actions")
+def _jobs_of_attempt(call: Call) -> Result:
+    run_id, attempt = int(call.values["run_id"]), int(call.values["attempt_number"])
+    if run_id not in call.state.runs:
+        return _missing()
+    found = [job for job in call.state.jobs.values() if (job.run_id, job.attempt) == (run_id, attempt)]
+    return Result(200, Page([call.answers.job(job) for job in found], "jobs"))
+
+
+@_operation("GET", "/check-runs/{check_run_id}/annotations", "checks")
+def _annotations(call: Call) -> Result:
+    job = call.state.jobs.get(int(call.values["check_run_id"]))
+    return Result(200, Page([call.answers.annotation(*one) for one in job.annotations])) if job else _missing()
 
 
 @_operation("GET", "/actions/runs/{run_id}", "actions")
@@ -288,6 +314,7 @@ def _run_again(call: Call, what: str) -> Result:
         return Result(403, error(refused, 403))
     run.reruns.append(what)
     run.attempt += 1
+    run.status, run.conclusion, run.triggering_actor = "queued", None, call.token.login
     return Result(201, {})
 
 

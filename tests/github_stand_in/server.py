@@ -13,7 +13,7 @@ from typing import Any, Self
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from github_stand_in import description, operations
-from github_stand_in.state import Answers, Artifact, Comment, PullRequest, Run, State, Status, Token, zipped
+from github_stand_in.state import Answers, Artifact, Comment, Job, PullRequest, Run, State, Status, Token, zipped
 
 
 @dataclass(frozen=True)
@@ -143,6 +143,12 @@ class StandIn:
         )
         state.runs[run.id] = run
         return run
+
+    def add_job(self, run: Run, name: str, conclusion: str | None = "success", **details: Any) -> Job:
+        """A job of a run's newest attempt; `details` are those of `state.Job`."""
+        job = Job(next(self.state.ids), run.id, run.attempt, name, conclusion, **details)
+        self.state.jobs[job.id] = job
+        return job
 
     def add_run_artifact(
         self, commit: str, name: str, content: dict[str, bytes] | bytes, *, run: Run | None = None, is_expired: bool = False

@@ -12,7 +12,7 @@ from typing import Any
 from github_stand_in.description import HOST, document
 
 BOT = "github-actions[bot]"
-WORKFLOW_PERMISSIONS = {"contents": "write", "pull-requests": "write", "statuses": "write", "actions": "write"}
+WORKFLOW_PERMISSIONS = {"contents": "write", "pull-requests": "write", "statuses": "write", "actions": "write", "checks": "read"}
 LEVELS = {"none": 0, "read": 1, "write": 2, "admin": 3}
 
 
@@ -92,6 +92,22 @@ class Artifact:
 
 
 @dataclass
+class Job:
+    """A job of one attempt of a run; its check run has the same number."""
+
+    id: int
+    run_id: int
+    attempt: int
+    name: str
+    conclusion: str | None = "success"
+    """None while it runs."""
+    steps: list[tuple[str, str | None]] = field(default_factory=lambda: [("Set up job", "success"), ("Complete job", "success")])
+    """Name and conclusion; without one the step never ended."""
+    annotations: list[tuple[str, str]] = field(default_factory=list)
+    """Title and message."""
+
+
+@dataclass
 class Run:
     id: int
     head_sha: str
@@ -107,6 +123,10 @@ class Run:
     """Why GitHub refuses to run it again."""
     reruns: list[str] = field(default_factory=list)
     """`all` or `failed`, for each time it was asked to run again."""
+    updated_at: str = ""
+    """Left out: when it was created."""
+    triggering_actor: str = "octocat"
+    """Who started the newest attempt."""
 
 
 @dataclass(frozen=True)
@@ -131,6 +151,9 @@ class State:
         self.statuses: list[Status] = []
         self.runs: dict[int, Run] = {}
         self.artifacts: dict[int, Artifact] = {}
+        self.jobs: dict[int, Job] = {}
+        self.workflows: list[str] = ["mlgate.yml"]
+        """Names of workflow files, also those that never ran."""
         self.dispatches: list[Dispatch] = []
         self.collaborators: dict[str, str] = {}
         """Role by login."""
@@ -269,10 +292,37 @@ class Answers:
         answer["head_repository"].update(full_name=run.head_repository, name=run.head_repository.split("/")[1])
         answer["repository"].update(full_name=self._state.repository, name=self._state.repository.split("/")[1])
         answer.update(id=run.id, head_sha=run.head_sha, head_branch=run.head_branch, event=run.event, run_attempt=run.attempt)
-        answer.update(status=run.status, conclusion=run.conclusion, created_at=run.created_at, updated_at=run.created_at)
+        answer.update(status=run.status, conclusion=run.conclusion, created_at=run.created_at, updated_at=run.updated_at or run.created_at)
+        answer.update(run_started_at=run.updated_at or run.created_at, triggering_actor=self.user(run.triggering_actor))
         answer.update(path=f"{run.path}@{run.head_branch}", html_url=f"https://github.com/{self._state.repository}/actions/runs/{run.id}")
         answer.update(url=self._link(f"/actions/runs/{run.id}"), artifacts_url=self._link(f"/actions/runs/{run.id}/artifacts"))
         return answer  # type: ignore[no-any-return]
+
+    def job(self, job: Job) -> dict[str, Any]:
+        answer = self._example("job-paginated")["jobs"][0]
+        run = self._state.runs[job.run_id]
+        answer.update(id=job.id, run_id=run.id, run_attempt=job.attempt, head_sha=run.head_sha, head_branch=run.head_branch, name=job.name)
+        answer.update(status="completed" if job.conclusion else "in_progress", conclusion=job.conclusion)
+        answer.update(created_at=run.created_at, completed_at=answer["completed_at"] if job.conclusion else None)
+        answer.update(url=self._link(f"/actions/jobs/{job.id}"), check_run_url=self._link(f"/check-runs/{job.id}"))
+        step = answer["steps"][0]
+        answer["steps"] = [
+            {
+                **step,
+                "number": number,
+                "name": name,
+                "conclusion": conclusion,
+                "status": "completed" if conclusion else "in_progress",
+                "completed_at": step["completed_at"] if conclusion else None,
+            }
+            for number, (name, conclusion) in enumerate(job.steps, 1)
+        ]
+        return answer  # type: ignore[no-any-return]
+
+    def annotation(self, title: str, message: str) -> dict[str, Any]:
+        """As the runner's own are: at no file."""
+        example = self._example("check-annotation-items")[0]
+        return {**example, "path": ".github", "annotation_level": "failure", "title": title, "message": message}
 
     def artifact(self, artifact: Artifact) -> dict[str, Any]:
         run = self._state.runs[artifact.run_id]

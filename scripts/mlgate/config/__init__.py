@@ -2,7 +2,7 @@
 
 from mlgate.config.columns import ColumnConfig, ShortForm
 from mlgate.config.data import ContractConfig, DataConfig
-from mlgate.config.document import DEFAULT_TIMEOUT_S, GENERATED_CONFIG, Config, MlflowConfig, TrainConfig, json_schema, load, parse, sha256
+from mlgate.config.document import GENERATED_CONFIG, Config, MlflowConfig, json_schema, load, parse, sha256
 from mlgate.config.drift import DriftConfig
 from mlgate.config.evaluation import ColumnsConfig, EvaluationConfig, LatencyConfig
 from mlgate.config.files import FilesConfig, ManifestConfig
@@ -25,6 +25,7 @@ from mlgate.config.metrics import (
 )
 from mlgate.config.reporting import NotifyConfig, ReportConfig, WebhookConfig
 from mlgate.config.screens import SCREENS, ScreenConfig, ScreenLevel, ScreensConfig
+from mlgate.config.training import DEFAULT_TIMEOUT_S, CheckpointsConfig, GpuConfig, PriceConfig, TorchrunConfig, TrainConfig
 from mlgate.config.values import (
     DataPlace,
     FilePattern,
@@ -55,6 +56,7 @@ __all__ = [
     "SCREENS",
     "THROUGHPUT",
     "USUAL_METRICS",
+    "CheckpointsConfig",
     "ColumnConfig",
     "ColumnsConfig",
     "Config",
@@ -66,6 +68,7 @@ __all__ = [
     "FilePattern",
     "FilesConfig",
     "GateConfig",
+    "GpuConfig",
     "HoldoutConfig",
     "LatencyConfig",
     "ManifestConfig",
@@ -74,6 +77,7 @@ __all__ = [
     "NotifyConfig",
     "Number",
     "OverrideConfig",
+    "PriceConfig",
     "RelativePath",
     "ReportConfig",
     "RepositoryPattern",
@@ -86,6 +90,7 @@ __all__ = [
     "SetName",
     "ShortForm",
     "Task",
+    "TorchrunConfig",
     "TrainConfig",
     "WebhookConfig",
     "is_remote",

@@ -26,24 +26,14 @@ from mlgate.config.metrics import (
     metric_name,
 )
 from mlgate.config.reporting import NotifyConfig, ReportConfig
-from mlgate.config.values import NonEmpty, RelativePath, RepositoryPattern, Seconds, Section
+from mlgate.config.training import TrainConfig
+from mlgate.config.values import NonEmpty, RepositoryPattern, Section
 from mlgate.errors import InputError
 from mlgate.mistakes import MistakeAtKeyError, did_you_mean, explain, kind_of
 
 GENERATED_CONFIG = ".mlgate/mlgate.yaml"
 """Where a configuration made of the root action's inputs lies, relative to the working directory."""
-DEFAULT_TIMEOUT_S = 6 * 3600
-"""How long a training may run, seconds, where `train.timeout` is left out."""
 _MAX_LINE = 500
-
-
-class TrainConfig(Section):
-    command: NonEmpty
-    """The training command, run by the shell in the user's environment, e.g. `dvc repro`."""
-    timeout: Seconds = DEFAULT_TIMEOUT_S
-    """How long the command may run: `90s`, `30m`, `2h`."""
-    params: list[RelativePath] = []
-    """Parameter files (YAML, JSON or TOML) whose values are logged and compared."""
 
 
 class MlflowConfig(Section):
@@ -217,5 +207,7 @@ def sha256(text: bytes) -> str:
 
 def json_schema() -> dict[str, Any]:
     """The JSON Schema of mlgate.yaml, for editors."""
-    schema = Config.model_json_schema(by_alias=True)
+    from mlgate.described_schema import DescribedSchema
+
+    schema = Config.model_json_schema(by_alias=True, schema_generator=DescribedSchema)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "mlgate.yaml", **schema}

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, WithJsonSchema, model_validator
 
-from mlgate.config.values import DataPlace, NonEmpty, Section, no_boolean
+from mlgate.config.values import DataPlace, NonEmpty, Section, Size, no_boolean
 from mlgate.mistakes import MistakeBelowError
 
 FileType = Literal[
@@ -16,21 +16,9 @@ FileType = Literal[
 IMAGES: frozenset[str] = frozenset({"png", "jpg", "gif", "bmp", "tiff", "webp"})
 SOUNDS: frozenset[str] = frozenset({"wav", "flac", "ogg", "mp3"})
 Level = Annotated[Literal["off", "warn", "fail"], BeforeValidator(lambda value: "off" if value is False else value)]  # YAML's bare `off`
-_BYTES = {"B": 1, "kB": 10**3, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
-_SIZE = re.compile(rf"(\d{{1,15}}(?:\.\d{{1,9}})?)\s*({'|'.join(_BYTES)})")
 _SECONDS_IN = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _SPAN = re.compile(r"(\d{1,12}(?:\.\d{1,9})?)\s*(ms|s|m|h)")
 _PERCENT = re.compile(r"(\d{1,3}(?:\.\d{1,6})?)\s*%")
-
-
-def _parse_size(value: object) -> object:
-    """Bytes of `20 kB` or `1.5 MiB`; a number is one of bytes."""
-    if isinstance(value, str):
-        found = _SIZE.fullmatch(value.strip())
-        if found is None:
-            raise ValueError("expected a size such as 500 B, 20 kB, 1.5 MB or 4 MiB")
-        return round(float(found[1]) * _BYTES[found[2]])
-    return no_boolean(value)
 
 
 def _parse_span(value: object) -> object:
@@ -68,12 +56,6 @@ def _no_path(value: str) -> str:
     return value
 
 
-_Bytes = Annotated[
-    int,
-    BeforeValidator(_parse_size),
-    Field(ge=0),
-    WithJsonSchema({"anyOf": [{"type": "string", "pattern": f"^{_SIZE.pattern}$"}, {"type": "integer", "minimum": 0}]}),
-]
 _Span = Annotated[
     float,
     BeforeValidator(_parse_span),
@@ -83,7 +65,7 @@ _Span = Annotated[
 _Count = Annotated[int, BeforeValidator(no_boolean), Field(ge=0)]
 _Positive = Annotated[int, BeforeValidator(no_boolean), Field(gt=0)]
 Counts = Annotated[tuple[_Count | None, _Count | None], AfterValidator(_ordered)]
-Sizes = Annotated[tuple[_Bytes | None, _Bytes | None], AfterValidator(_ordered)]
+Sizes = Annotated[tuple[Size | None, Size | None], AfterValidator(_ordered)]
 Spans = Annotated[tuple[_Span | None, _Span | None], AfterValidator(_ordered)]
 Least = Annotated[
     _Positive | str,

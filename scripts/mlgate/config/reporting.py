@@ -4,10 +4,30 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import StringConstraints, model_validator
+from pydantic import BeforeValidator, StringConstraints, WithJsonSchema, model_validator
 
-from mlgate.config.values import NonEmpty, Section
+from mlgate.config.values import DURATION, NonEmpty, Section, parse_duration
 from mlgate.mistakes import MistakeAtKeyError
+
+LEAST_LIVE_S = 30
+"""The shortest time between two live statuses: all jobs of a repository share GitHub's limit of requests."""
+
+
+def _live_interval(value: object) -> object:
+    """Seconds; 0 for `off`, which YAML 1.1 takes for a no."""
+    if value in ("off", 0) and not isinstance(value, float):  # 0 is False
+        return 0
+    seconds = parse_duration(value)
+    if not isinstance(seconds, int) or not LEAST_LIVE_S <= seconds <= 86400:
+        raise ValueError(f"expected 'off', or a duration of at least {LEAST_LIVE_S}s such as 2m")
+    return seconds
+
+
+LiveInterval = Annotated[
+    int,
+    BeforeValidator(_live_interval),
+    WithJsonSchema({"anyOf": [{"const": "off"}, {"type": "string", "pattern": DURATION}, {"type": "integer", "minimum": LEAST_LIVE_S}]}),
+]
 
 
 class ReportConfig(Section):
@@ -17,6 +37,9 @@ class ReportConfig(Section):
     """Post the report as a comment on the pull request."""
     status: bool = True
     """Set the commit status mlgate/<model>."""
+    live: LiveInterval = 120
+    """How often the comment says, while the model is trained, how far that is: `2m`, or `off`. Only where the training has a token that may
+    comment, and never for forks."""
     plots: Literal["mermaid", "text", "branch", "none"] = "mermaid"
     """How the comment shows plots; `branch` pushes pictures to the branch mlgate-assets. The HTML always has pictures."""
     examples: bool = False

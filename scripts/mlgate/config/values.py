@@ -12,6 +12,10 @@ from mlgate.mistakes import kind_of
 
 _MAX_DURATION = 50
 _DURATION = re.compile(r"^\s*(?:(\d+)\s*d)?\s*(?:(\d+)\s*h)?\s*(?:(\d+)\s*m)?\s*(?:(\d+)\s*s)?\s*$")
+_BYTES = {"B": 1, "kB": 10**3, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
+_SIZE = re.compile(rf"(\d{{1,15}}(?:\.\d{{1,9}})?)\s*({'|'.join(_BYTES)})")
+DURATION = _DURATION.pattern
+"""A duration, for the JSON schema."""
 _USER_CODE = re.compile(r"(?P<file>[^:]+\.py):(?P<name>[A-Za-z_]\w*)")
 
 
@@ -23,6 +27,16 @@ def parse_duration(value: object) -> object:
             raise ValueError("expected a duration such as 90s, 30m, 2h or 1h30m")
         days, hours, minutes, seconds = (int(group or 0) for group in match.groups())
         return ((days * 24 + hours) * 60 + minutes) * 60 + seconds
+    return no_boolean(value)
+
+
+def _parse_size(value: object) -> object:
+    """Bytes of `20 kB` or `1.5 MiB`; a number is one of bytes."""
+    if isinstance(value, str):
+        found = _SIZE.fullmatch(value.strip())
+        if found is None:
+            raise ValueError("expected a size such as 500 B, 20 kB, 1.5 MB or 4 MiB")
+        return round(float(found[1]) * _BYTES[found[2]])
     return no_boolean(value)
 
 
@@ -91,7 +105,20 @@ Seconds = Annotated[
     int,
     BeforeValidator(parse_duration),
     Field(gt=0, le=366 * 86400),
-    WithJsonSchema({"anyOf": [{"type": "string", "pattern": _DURATION.pattern}, {"type": "integer", "exclusiveMinimum": 0}]}),
+    WithJsonSchema({"anyOf": [{"type": "string", "pattern": DURATION}, {"type": "integer", "exclusiveMinimum": 0}]}),
+]
+Size = Annotated[
+    int,
+    BeforeValidator(_parse_size),
+    Field(ge=0),
+    WithJsonSchema({"anyOf": [{"type": "string", "pattern": f"^{_SIZE.pattern}$"}, {"type": "integer", "minimum": 0}]}),
+]
+"""Bytes."""
+SecondsOrNone = Annotated[
+    int,
+    BeforeValidator(parse_duration),
+    Field(ge=0, le=366 * 86400),
+    WithJsonSchema({"anyOf": [{"type": "string", "pattern": _DURATION.pattern}, {"type": "integer", "minimum": 0}]}),
 ]
 Number = Annotated[float, BeforeValidator(no_boolean)]
 
@@ -103,4 +130,4 @@ def user_code(reference: str) -> tuple[str, str] | None:
 
 
 class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, str_strip_whitespace=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, str_strip_whitespace=True)

@@ -19,7 +19,8 @@ from mlgate.contracts.pandera_yaml import Translation
 from mlgate.errors import InputError
 from mlgate.evidence import BrokenRule, ContractFindings
 from mlgate.mistakes import lookalike
-from mlgate.tables.scan import Table, scan
+from mlgate.tables.scan import scan
+from mlgate.tables.table import Table
 
 Engine = Literal["polars", "pandera", "polars and pandera", "spark"]
 

@@ -17,7 +17,8 @@ from mlgate.config.expressions import Kind
 from mlgate.contracts import expressions_in_polars, patterns
 from mlgate.contracts.polars_rules import read_as
 from mlgate.errors import InputError
-from mlgate.tables.scan import Table, collected
+from mlgate.tables.scan import collected
+from mlgate.tables.table import Table
 
 if TYPE_CHECKING:
     import polars as pl

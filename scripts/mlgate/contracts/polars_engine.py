@@ -17,7 +17,8 @@ from mlgate.contracts.model import Contract, Matches, OfDtype, References, Rule,
 from mlgate.contracts.patterns import rust_pattern
 from mlgate.contracts.polars_rules import Compiled, Compiler, Facts, kind_or_name
 from mlgate.evidence import BrokenRule
-from mlgate.tables.scan import Table, collected
+from mlgate.tables.scan import collected
+from mlgate.tables.table import Table
 
 if TYPE_CHECKING:
     import polars as pl

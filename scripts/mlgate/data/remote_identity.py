@@ -16,7 +16,7 @@ from typing import Any
 from mlgate.errors import InfrastructureError, InputError
 from mlgate.evidence import DataRef
 from mlgate.tables import places
-from mlgate.tables.scan import SUFFIXES
+from mlgate.tables.table import SUFFIXES
 
 UNPINNED = "unpinned"
 _VERSIONS = ("VersionId", "generation", "etag", "ETag", "e_tag")

@@ -23,7 +23,8 @@ from mlgate.drift import cells
 from mlgate.drift.cells import Cells, Floats, Integers
 from mlgate.errors import InputError
 from mlgate.evidence import Record, Text
-from mlgate.tables.scan import Table, readable
+from mlgate.tables.scan import readable
+from mlgate.tables.table import Table
 
 if TYPE_CHECKING:
     import polars as pl

@@ -62,6 +62,7 @@ from mlgate.evidence.gate import (
     RuleResult,
     SliceComparison,
 )
+from mlgate.evidence.gpu import AccountFindings, GpuDevice, LeaseFindings, PreflightFindings, TrainingCost, UsedDevice
 from mlgate.evidence.record import (
     MAX_TEXT,
     Annotation,
@@ -82,7 +83,16 @@ from mlgate.evidence.record import (
 )
 from mlgate.evidence.report import Notification, ReportFindings
 from mlgate.evidence.screens import BiasFindings, BiasGroup, ScreenedData, ScreenFindings, ScreenItem
-from mlgate.evidence.training import MlflowRun, PipelineStage, TrainFindings
+from mlgate.evidence.training import (
+    CheckpointFindings,
+    CheckpointRef,
+    CurvePoint,
+    MlflowRun,
+    PipelineStage,
+    ProgressFindings,
+    ReusedRun,
+    TrainFindings,
+)
 
 __all__ = [
     "BEFORE_THE_GATE",
@@ -92,6 +102,7 @@ __all__ = [
     "MAX_MILLISECONDS",
     "MAX_TEXT",
     "STAGES",
+    "AccountFindings",
     "AgainstBaseline",
     "Annotation",
     "BaselineRef",
@@ -103,12 +114,15 @@ __all__ = [
     "CarriedSource",
     "Change",
     "CheckFindings",
+    "CheckpointFindings",
+    "CheckpointRef",
     "ColumnDrift",
     "CommandRun",
     "Commit",
     "Comparison",
     "Confusion",
     "ContractFindings",
+    "CurvePoint",
     "DataProfile",
     "DataRef",
     "DriftBin",
@@ -121,11 +135,13 @@ __all__ = [
     "FolderFindings",
     "FurtherSet",
     "GateFindings",
+    "GpuDevice",
     "HoldoutUse",
     "InsidePath",
     "LadderRung",
     "Latency",
     "LatencySamples",
+    "LeaseFindings",
     "MetricValue",
     "MlflowRun",
     "MultivariateDrift",
@@ -134,7 +150,9 @@ __all__ = [
     "PerturbedSet",
     "PipelineStage",
     "PlannedRule",
+    "PreflightFindings",
     "PriceInPower",
+    "ProgressFindings",
     "PullFindings",
     "PulledTarget",
     "Record",
@@ -142,6 +160,7 @@ __all__ = [
     "Resampled",
     "Rescoring",
     "Residuals",
+    "ReusedRun",
     "RuleResult",
     "RunRef",
     "ScoredModel",
@@ -157,6 +176,8 @@ __all__ = [
     "Subject",
     "Text",
     "TrainFindings",
+    "TrainingCost",
+    "UsedDevice",
     "ValidationFindings",
     "Verdict",
     "checked_file",

@@ -140,7 +140,9 @@ def checked_file(reference: FileRef, state: Path) -> Path:
 
 def json_schema(stage: str) -> dict[str, Any]:
     """The JSON Schema of one stage's evidence."""
-    schema = _typed(stage).model_json_schema()
+    from mlgate.described_schema import DescribedSchema
+
+    schema = _typed(stage).model_json_schema(schema_generator=DescribedSchema)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": f"mlgate evidence: {stage}"}
 
 

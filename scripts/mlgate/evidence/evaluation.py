@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from mlgate.evidence.gpu import TrainingCost
 from mlgate.evidence.record import CarriedSource, Commit, FileRef, Record, Sha256, Text
 
 
@@ -91,6 +92,8 @@ class ScoredModel(Record):
     """Of `evaluation.seeds`, sorted by name; none where one set of predictions is all there is."""
     seed_metrics: list[SeedNumbers] = []
     """Of `evaluation.seed_metrics`, sorted by name."""
+    training: TrainingCost | None = None
+    """What its training took; None where nothing was trained by mlgate, or nobody measured it."""
 
     @model_validator(mode="after")
     def _has_predictions_or_none(self) -> Self:

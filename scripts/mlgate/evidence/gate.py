@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import StringConstraints
 
+from mlgate.evidence.gpu import TrainingCost
 from mlgate.evidence.record import BaselineSource, Commit, Record, Sha256, Text, Verdict
 
 
@@ -38,6 +39,8 @@ class BaselineRef(Record):
     stands_in_for: Commit | None = None
     """The baseline commit itself, where its own run left no evaluation: `commit` is the nearest before it that has one."""
     rescoring: Rescoring | None = None
+    training: TrainingCost | None = None
+    """What its training took, as the run that trained it had it."""
 
 
 class LadderRung(Record):

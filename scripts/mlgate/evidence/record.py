@@ -30,7 +30,7 @@ class Record(BaseModel):
     """Base of everything in evidence: closed (unknown keys are refused), frozen, without NaN or infinity."""
 
     # Built at first use: a command reads and writes a few of them.
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True, defer_build=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, defer_build=True)
 
 
 class FileRef(Record):

@@ -71,8 +71,14 @@ class _Comparison(BaseModel):
     status: Literal["ahead", "behind", "diverged", "identical"]
 
 
+class _Repository(BaseModel):
+    full_name: str
+
+
 class _Head(BaseModel):
     sha: str
+    repo: _Repository | None = None
+    """None where the fork was deleted."""
 
 
 class _PullRequest(BaseModel):
@@ -82,10 +88,6 @@ class _PullRequest(BaseModel):
 
 class _NumberedPullRequest(_PullRequest):
     number: int
-
-
-class _Repository(BaseModel):
-    full_name: str
 
 
 class _Run(BaseModel):
@@ -119,6 +121,18 @@ class PublishedComment:
     """For `kept`, why this run's verdict does not stand: `the pull request is at 4f1c2d3e4a5b now`."""
     is_commit_outdated: bool = False
     """Whether it is the commit that is outdated; else a newer run of the same commit has spoken."""
+    comment_id: int | None = None
+    """For `rewrite_comment`; None where nothing was written."""
+
+
+@dataclass(frozen=True)
+class StandingComment:
+    """The one comment of a model as it stands."""
+
+    marker: Marker
+    """Whose it is."""
+    body: str
+    """Without the marker."""
 
 
 class Forge:
@@ -171,8 +185,7 @@ class Forge:
         """
         if len(body) > MAX_COMMENT:
             raise ValueError(f"a comment of {len(body):,} characters; at most {MAX_COMMENT:,} fit")
-        context = self._context
-        marker = Marker(model, context.run_id or 0, context.attempt, context.head_sha or "")
+        context, marker = self._context, self._marker(model)
         text = f"{marker.line}\n{body}"
         head = self.pull_request_head(pull_request) if context.head_sha else None
         own = self._own_comments(pull_request, marker)
@@ -186,8 +199,36 @@ class Forge:
             return _kept(own[-1], marker)
         if own and (edited := self._edit(own[-1][1], text)) is not None:
             self._delete(own[:-1])
-            return PublishedComment(edited.html_url, "updated")
+            return PublishedComment(edited.html_url, "updated", comment_id=edited.id)
         return self._create(pull_request, marker, text)
+
+    def standing_comment(self, pull_request: int, model: str) -> StandingComment | None:
+        """The comment of a model that `publish_comment` would edit; None where there is none."""
+        own = self._own_comments(pull_request, self._marker(model))
+        return StandingComment(own[-1][0], own[-1][1].body.partition("\n")[2]) if own else None
+
+    def rewrite_comment(self, comment_id: int, model: str, body: str, is_wanted: Callable[[], bool] = lambda: True) -> bool:
+        """Edit what this very run has published, by two requests; whether that was still there, and this run's.
+
+        What another run writes between the two is lost, as in `publish_comment`: GitHub has no compare-and-set for comments.
+
+        Args:
+            comment_id: of `PublishedComment`.
+            model: name of the model.
+            body: Markdown of at most MAX_COMMENT characters.
+            is_wanted: asked once more right before the comment is edited.
+        """
+        path = f"{self._repository}/issues/comments/{comment_id}"
+        marker = self._marker(model)
+        answer = self._api.request("GET", path, READ_COMMENTS, handled=(404,))
+        if answer.status == 404 or self._parse(_Comment, answer.data, "GET", path).marker != marker:
+            return False
+        if not is_wanted():
+            return True
+        return self._api.request("PATCH", path, WRITE_COMMENTS, body={"body": f"{marker.line}\n{body}"}, handled=(404,)).status != 404
+
+    def _marker(self, model: str) -> Marker:
+        return Marker(model, self._context.run_id or 0, self._context.attempt, self._context.head_sha or "")
 
     def _own_comments(self, pull_request: int, marker: Marker) -> list[tuple[Marker, _Comment]]:
         """Comments of this model that mlgate wrote here, the one that stands last: of the marker's commit before others, of a newer run
@@ -226,14 +267,14 @@ class Forge:
             own = self._own_comments(pull_request, marker)
             if not any(comment.id == created.id for _, comment in own):
                 # Another run took ours for the older one and wrote into its own; or GitHub's list is not yet that far.
-                return _kept(own[-1], marker) if own and _is_newer(own[-1][0], marker) else PublishedComment(created.html_url, "created")
+                return _kept(own[-1], marker) if own and _is_newer(own[-1][0], marker) else _created(created)
             if own[-1][1].id != created.id:
                 self._delete([(marker, created)])
                 return _kept(own[-1], marker)
             if len(own) == 1:
                 break
             self._delete(own[:-1])
-        return PublishedComment(created.html_url, "created")
+        return _created(created)
 
     def _edit(self, comment: _Comment, text: str) -> _Comment | None:
         """The edited comment; None where somebody deleted it meanwhile."""
@@ -310,6 +351,12 @@ class Forge:
         path = f"{self._repository}/pulls/{number}"
         answer = self._api.request("GET", path, READ_PULL_REQUESTS)
         return self._parse(_PullRequest, answer.data, "GET", path).head.sha
+
+    def is_of_fork(self, number: int) -> bool:
+        """Whether a pull request's commits lie in another repository, or in one that is gone."""
+        path = f"{self._repository}/pulls/{number}"
+        repo = self._parse(_PullRequest, self._api.request("GET", path, READ_PULL_REQUESTS).data, "GET", path).head.repo
+        return repo is None or repo.full_name.lower() != str(self._context.repository).lower()
 
     def is_on_default_branch(self, commit: str) -> bool:
         """Whether the default branch, whatever it is called by now, contains a commit: after a force push it may not."""
@@ -393,6 +440,10 @@ class Forge:
 def _is_newer(one: Marker, other: Marker) -> bool:
     """Whether a comment of the same commit is of a newer run, or of a newer attempt."""
     return one.commit == other.commit and one.order > other.order
+
+
+def _created(comment: _Comment) -> PublishedComment:
+    return PublishedComment(comment.html_url, "created", comment_id=comment.id)
 
 
 def _kept(standing: tuple[Marker, _Comment], marker: Marker) -> PublishedComment:

@@ -37,6 +37,10 @@ class Pending:
         """Wait until it is written. Raises InfrastructureError when it could not be."""
         return self._recorder.answer(self._turn, timeout_s)
 
+    def wait_briefly(self, timeout_s: float) -> dict[str, Any]:
+        """As `wait`, but what is not written by then still will be. Raises InfrastructureError then, too."""
+        return self._recorder.answer_within(self._turn, timeout_s)
+
 
 @dataclass(frozen=True)
 class StartedRun:
@@ -49,7 +53,9 @@ class StartedRun:
 
     def describe(self, timeout_s: float = WAIT_S) -> MlflowRun:
         """What evidence says of it. Raises InfrastructureError when MLflow did not take it."""
-        answer = self._started.wait(timeout_s)
+        return self._described(self._started.wait(timeout_s))
+
+    def _described(self, answer: Mapping[str, Any]) -> MlflowRun:
         run_id, experiment_id = str(answer["run_id"]), str(answer["experiment_id"])
         return MlflowRun(
             tracking_uri=self.tracking.shown, experiment=self.experiment, run_id=run_id, url=self.tracking.run_url(experiment_id, run_id)
@@ -87,6 +93,33 @@ class StartedRun:
         ).wait(timeout_s)
         _idle[run.run_id] = self._recorder
         return run
+
+    def leave(
+        self, *, metrics: Mapping[str, float], tags: Mapping[str, str], files: Sequence[tuple[Path, str]], within_s: float
+    ) -> MlflowRun:
+        """End the run as killed while whoever ended the training waits: what takes longer than `within_s` the recorder does after us.
+
+        Raises:
+            InfrastructureError: MLflow did not take the run, or has not answered yet.
+        """
+        deadline = time.monotonic() + within_s
+        run = self._described(self._started.wait_briefly(within_s))
+        ended = self._recorder.ask(
+            do="finish",
+            run_id=run.run_id,
+            tracking_uri=self.tracking.uri,
+            status="KILLED",
+            metrics=dict(metrics),
+            tags=dict(tags),
+            files=_paths(files),
+        )
+        with suppress(InfrastructureError):
+            ended.wait_briefly(deadline - time.monotonic())
+        return run
+
+    def let_go(self) -> None:
+        """Have the recorder finish by itself: nobody waits for it, also not when this process ends."""
+        self._recorder.let_go()
 
 
 _idle: dict[str, Recorder] = {}
@@ -180,17 +213,28 @@ class Recorder:
                 self._answers += [{"error": reason}] * (turn - len(self._answers))
             else:
                 self._answers.append(json.loads(line))
-        answer = self._answers[turn - 1]
-        if "error" in answer:
-            said = without_credentials(plain(str(answer["error"])))[:400]  # MLflow quotes the whole URI
-            raise InfrastructureError(f"MLflow did not take the run: {said}")
-        return answer
+        return _taken(self._answers[turn - 1])
+
+    def answer_within(self, turn: int, timeout_s: float) -> dict[str, Any]:
+        """As `answer`, but the process goes on where it has none yet. Raises InfrastructureError then, too."""
+        deadline = time.monotonic() + timeout_s
+        while len(self._answers) < turn:
+            line = self._line(deadline)
+            if line is None:
+                raise InfrastructureError(f"MLflow has not taken the run within {timeout_s:.0f} s")
+            self._answers.append(json.loads(line))
+        return _taken(self._answers[turn - 1])
 
     def end_input(self) -> None:
         """Say that nothing more will be asked; what was asked is still done."""
         if self._process.stdin:
             with suppress(BrokenPipeError):
                 self._process.stdin.close()
+
+    def let_go(self) -> None:
+        """Say that nothing more will be asked, and do not wait for the rest. A run it left open is marked as killed."""
+        atexit.unregister(self.close)
+        self.end_input()
 
     def close(self, is_forced: bool = False) -> None:
         """End the process, after it has done what it was asked unless it is forced. A run it left open is marked as killed."""
@@ -230,6 +274,13 @@ class Recorder:
         self._stderr.seek(0)
         lines = [plain(line) for line in self._stderr.read().decode(errors="replace").splitlines()]
         return next((line for line in reversed(lines) if line), "")
+
+
+def _taken(answer: dict[str, Any]) -> dict[str, Any]:
+    if "error" in answer:
+        said = without_credentials(plain(str(answer["error"])))[:400]  # MLflow quotes the whole URI
+        raise InfrastructureError(f"MLflow did not take the run: {said}")
+    return answer
 
 
 def _paths(files: Sequence[tuple[Path, str]]) -> list[tuple[str, str]]:

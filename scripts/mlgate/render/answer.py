@@ -15,6 +15,7 @@ from mlgate.evidence import (
     Override,
     Record,
     RuleResult,
+    TrainFindings,
     ValidationFindings,
     Verdict,
 )
@@ -196,9 +197,24 @@ def _stopped(evidence: Evidence[Any], evidences: Evidences, context: RunContext)
         return Answer("bad", _words(context)[1], (because,))
     if evidence.status == "skipped":
         return Answer("unsure", "was not judged", (f"{evidence.stage} was skipped",))
+    if (why := _why_not_trained(findings_of(evidences, "train", TrainFindings))) and evidence.stage == "train":
+        return Answer("unsure", _not_yet(context), (why,))
     doing = _DOING.get(evidence.stage, evidence.stage)
     cause = "something outside the repository failed" if evidence.exit_code == 3 else "the configuration or an input is wrong"
     return Answer("unsure", _not_yet(context), (f"{cause} while {doing}",))
+
+
+def _why_not_trained(found: TrainFindings | None) -> str | None:
+    if found is None:
+        return None
+    if found.run is None:
+        return "the machine has not what the training asks for"
+    return f"the training was ended by {what_ended(found.ended_by)}" if found.ended_by else None
+
+
+def what_ended(ended_by: str) -> str:
+    """What ended a training from outside, as a sentence has it."""
+    return {"spot notice": "the machine’s spot notice", "time limit": "its time limit"}.get(ended_by, ended_by)
 
 
 def _words(context: RunContext) -> tuple[str, str]:

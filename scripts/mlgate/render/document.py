@@ -139,13 +139,37 @@ class Shifts:
 
 
 @dataclass(frozen=True)
+class Curve:
+    """How a number went while a model was trained."""
+
+    name: str
+    points: tuple[tuple[float, float], ...]
+    """Step and value, in order of steps; at least two."""
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Curves that share an axis: of one quantity, as the loss on the training data and the loss beside them."""
+
+    title: str
+    curves: tuple[Curve, ...]
+
+
+@dataclass(frozen=True)
+class Curves:
+    panels: tuple[Panel, ...]
+    axis: str
+    """What is counted from left to right: `epoch`."""
+
+
+@dataclass(frozen=True)
 class Figure:
     """A picture; the same numbers always stand in a table beside it."""
 
     key: str
     title: str
     description: str
-    data: Intervals | Bars | Matrices | Histogram | Shifts
+    data: Intervals | Bars | Matrices | Histogram | Shifts | Curves
 
 
 Block = Paragraph | Items | Table | Log | Commands | Figure

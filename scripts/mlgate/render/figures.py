@@ -8,12 +8,15 @@ from itertools import pairwise
 from typing import Literal
 
 from mlgate.render import escape, intervals
-from mlgate.render.document import Bars, Figure, Histogram, Intervals, Shift, Shifts
+from mlgate.render.document import Bars, Curve, Curves, Figure, Histogram, Intervals, Panel, Shift, Shifts
 
 _BLOCKS = " ▏▎▍▌▋▊▉█"
 _HEIGHTS = "▁▂▃▄▅▆▇█"
 _BAR_WIDTH = 24
 _LABEL_WIDTH = 24
+_POINTS = 32
+"""Of a curve in a chart or in characters."""
+_WHOLE = 0.9
 
 
 def figure(shown: Figure, how: Literal["mermaid", "text", "branch", "none"], urls: Mapping[str, str] | None = None) -> str:
@@ -35,6 +38,8 @@ def _mermaid(shown: Figure) -> str:
     match shown.data:
         case Shifts():
             return _text(shown)
+        case Curves(panels, axis):
+            return _curves_chart(panels[0], axis)
         case Intervals():
             return _text(shown)  # mermaid draws no intervals, and a lone bar looks surer than it is
         case Bars(labels, values, _, unit):
@@ -95,6 +100,8 @@ def _text(shown: Figure) -> str:
             )
         case Shifts(columns):
             return _fenced([row for one in columns for row in _before_and_now(one)])
+        case Curves(panels):
+            return _fenced([(curve.name, _sparkline(curve)) for panel in panels for curve in panel.curves])
         case _:
             return ""
 
@@ -102,6 +109,52 @@ def _text(shown: Figure) -> str:
 def _before_and_now(one: Shift) -> list[tuple[str, str]]:
     top = max(*one.before, *one.now)
     return [(one.title, f"before {_profile(one.before, top)}"), ("", f"now    {_profile(one.now, top)}")]
+
+
+def _curves_chart(panel: Panel, axis: str) -> str:
+    """The curves of the first quantity, which is the loss where there is one. Mermaid has no legend: their order at the end is one."""
+    begin = min(curve.points[0][0] for curve in panel.curves)
+    end = max(curve.points[-1][0] for curve in panel.curves)
+    # What began much later, or ended earlier, would be drawn with values it never had.
+    whole = [curve for curve in panel.curves if curve.points[-1][0] - curve.points[0][0] >= _WHOLE * (end - begin)]
+    ordered = sorted(whole, key=lambda curve: -curve.points[-1][1])
+    lines = [_evenly(curve, begin, end) for curve in ordered]
+    named = " above ".join(curve.name for curve in ordered) + (" at the end" if len(ordered) > 1 else "")
+    low, high = min(map(min, lines)), max(map(max, lines))
+    return "\n".join(
+        [
+            "```mermaid",
+            "xychart-beta",
+            f'    title "{escape.mermaid_label(named, 90)}"',
+            f'    x-axis "{escape.mermaid_label(axis, 18)}" {_plain(begin)} --> {_plain(end)}',
+            f"    y-axis {_plain(low - (high - low) * 0.1 if low < 0 else 0.0)} --> {_plain(high + ((high - low) * 0.1 or 1.0))}",
+            *(f"    line {_list(line)}" for line in lines),
+            "```",
+        ]
+    )
+
+
+def _evenly(curve: Curve, begin: float, end: float) -> list[float]:
+    """Values at equal distances, between two points on the line through both."""
+    values, at = [], 0
+    for index in range(_POINTS):
+        step = begin + (end - begin) * index / (_POINTS - 1)
+        while at < len(curve.points) - 2 and curve.points[at + 1][0] < step:
+            at += 1
+        (left, before), (right, after) = curve.points[at], curve.points[at + 1]
+        share = min(1.0, max(0.0, (step - left) / (right - left))) if right > left else 1.0
+        values.append(float(f"{before + (after - before) * share:.4g}"))
+    return values
+
+
+def _sparkline(curve: Curve) -> str:
+    """`█▆▄▃▂▁  2.31 → 0.12`: lowest and highest of the curve are the lowest and highest character."""
+    first, last = curve.points[0][1], curve.points[-1][1]
+    values = _evenly(curve, curve.points[0][0], curve.points[-1][0])
+    low, high = min(values), max(values)
+    steps = len(_HEIGHTS) - 1
+    drawn = "".join(_HEIGHTS[round((value - low) / (high - low) * steps) if high > low else 0] for value in values)
+    return f"{drawn}  {first:.4g} → {last:.4g}"
 
 
 def _profile(shares: tuple[float, ...], top: float) -> str:

@@ -26,16 +26,18 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 from matplotlib.patches import PathPatch
 from matplotlib.path import Path as DrawnPath
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 from mlgate.render import escape, numbers
-from mlgate.render.document import Bars, Figure, Histogram, IntervalRow, Intervals, Matrices, Shift, Shifts
+from mlgate.render.document import Bars, Curves, Figure, Histogram, IntervalRow, Intervals, Matrices, Panel, Shift, Shifts
 
 WIDTH_IN = 7.2
 NARROW_IN = 4.6
 """Of pictures that a phone shows whole, without their letters becoming too small."""
 _LEFT = 0.31
 _LABEL_LIMIT = 20
+_LOG_FROM = 200.0
+"""How many times the least of a curve its greatest must be for a logarithmic axis to show more."""
 
 # Sentinel colours and the CSS variables of `report.html.j2` that take their place.
 _SENTINELS = {
@@ -136,6 +138,8 @@ def _canvas(figure: Figure, pen: _Pen) -> Canvas:
             return _histogram(figure.data, pen)
         case Shifts(columns):
             return _shifts(columns, pen)
+        case Curves():
+            return _curves(figure.data, pen)
 
 
 class _Pen:
@@ -346,6 +350,65 @@ def _one_shift(axes: Axes, column: Shift, pen: _Pen) -> None:
             fontsize=8.5,
         )
     _bare(axes)
+
+
+def _curves(data: Curves, pen: _Pen) -> Canvas:
+    """A panel for each quantity: a lone one over the whole width, two in a row otherwise."""
+    columns = 1 if len(data.panels) == 1 else 2
+    lines = math.ceil(len(data.panels) / columns)
+    left, right, gap, inner, head, foot = 0.62, 0.28, 0.8, 1.5, 0.42, 0.42
+    width = (WIDTH_IN - left - right - gap * (columns - 1)) / columns
+    height = lines * (head + inner + foot)
+    canvas = Canvas(figsize=(WIDTH_IN, height))
+    for index, panel in enumerate(data.panels):
+        line, place = divmod(index, columns)
+        bottom = height - line * (head + inner + foot) - head - inner
+        axes = canvas.add_axes(((left + place * (width + gap)) / WIDTH_IN, bottom / height, width / WIDTH_IN, inner / height))
+        _one_quantity(axes, panel, data.axis, pen)
+        axes.set_xlim(*_steps_of(data))
+    return canvas
+
+
+def _steps_of(data: Curves) -> tuple[float, float]:
+    """The first and the last of all panels: they stand below one another."""
+    steps = [step for panel in data.panels for curve in panel.curves for step, _ in curve.points]
+    room = 0.02 * (max(steps) - min(steps))
+    return min(steps) - room, max(steps) + room
+
+
+def _one_quantity(axes: Axes, panel: Panel, axis: str, pen: _Pen) -> None:
+    colours = ("candidate", "baseline", "good", "muted")
+    for curve, colour in zip(panel.curves, colours, strict=False):
+        steps, values = zip(*curve.points, strict=True)
+        axes.plot(steps, values, color=pen.colours[colour], linewidth=1.7, solid_joinstyle="round")
+        axes.plot(steps[-1:], values[-1:], marker="o", markersize=4, color=pen.colours[colour])
+    seen = [value for curve in panel.curves for _, value in curve.points]
+    if min(seen) > 0 and max(seen) / min(seen) > _LOG_FROM:
+        axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(numticks=5))
+        axes.yaxis.set_minor_locator(NullLocator())
+        axes.yaxis.set_major_formatter(_number_on_axis)
+    else:
+        axes.yaxis.set_major_locator(MaxNLocator(4))
+        axes.yaxis.set_major_formatter(_number_on_axis)
+    axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10], integer=True))
+    axes.xaxis.set_major_formatter(_number_on_axis)
+    axes.tick_params(axis="y", labelsize=9, labelcolor=pen.colours["muted"])
+    axes.tick_params(axis="x", labelsize=9)
+    axes.grid(axis="y", color=pen.colours["line"], linewidth=0.6, alpha=0.5)
+    axes.annotate(
+        pen.token(axis), (1, 0), (0, -18), "axes fraction", "offset points", ha="right", va="top", color=pen.colours["muted"], fontsize=9
+    )
+    # Names stand one after the other above the panel, each in the colour of its line: a letter is about so wide.
+    at = 0.0
+    for curve, colour in zip(panel.curves, colours, strict=False):
+        axes.annotate(pen.token(curve.name), (0, 1), (at, 8), "axes fraction", "offset points", color=pen.colours[colour], fontsize=9)
+        at += 5.6 * min(len(curve.name), _LABEL_LIMIT) + 12
+    _bare(axes)
+
+
+def _number_on_axis(value: float, _position: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}".replace("-", numbers.MINUS)
 
 
 def _bare(axes: Axes) -> None:

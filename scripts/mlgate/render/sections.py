@@ -13,7 +13,6 @@ from mlgate.evidence import (
     BrokenRule,
     Change,
     CheckFindings,
-    CommandRun,
     ContractFindings,
     EvaluateFindings,
     GateFindings,
@@ -23,6 +22,7 @@ from mlgate.evidence import (
 )
 from mlgate.render import numbers
 from mlgate.render.answer import Evidences, findings_of, first_stage
+from mlgate.render.commands import command_line
 from mlgate.render.document import (
     Bars,
     Block,
@@ -40,6 +40,7 @@ from mlgate.render.document import (
     Span,
     Table,
 )
+from mlgate.render.training import mlflow_run
 
 _HASH_SHOWN = 16
 _FILES_SHOWN = 200
@@ -54,7 +55,7 @@ def checks(evidences: Evidences) -> Section | None:
     if found is None or not found.commands:
         return None
     failed = next((command for command in found.commands if command.exit_code), None)
-    lines = tuple(_command_line(command) for command in found.commands)
+    lines = tuple(command_line(command) for command in found.commands)
     blocks: tuple[Block, ...] = (Items(lines), *((Log(failed.tail),) if failed and failed.tail.strip() else ()))
     title = "Checks: one failed" if failed else f"Checks: {len(lines)} passed"
     return Section("checks", title, blocks, is_open=failed is not None)
@@ -67,7 +68,7 @@ def contract(evidences: Evidences, *, has_examples: bool) -> Section | None:
         return None
     blocks: list[Block] = []
     if found.prepare is not None and found.prepare.exit_code:
-        blocks += [Items((_command_line(found.prepare),)), Log(found.prepare.tail)]
+        blocks += [Items((command_line(found.prepare),)), Log(found.prepare.tail)]
     if found.contracts:
         blocks.append(Items(tuple(_contract_line(one) for one in found.contracts)))
     broken = [(one.data, rule) for one in found.contracts for rule in one.broken]
@@ -182,18 +183,6 @@ def _changes_table(heading: str, kind: str, changed: list[Change]) -> Table:
 _KINDS = (("rule", "rule"), ("parameter", "parameter"), ("data", "data set"), ("code", "code file"))
 
 
-def training(evidences: Evidences) -> Section | None:
-    """How training went: what ran, what was reused, where MLflow has it; the end of the output where it failed."""
-    found = findings_of(evidences, "train", TrainFindings)
-    if found is None:
-        return None
-    has_failed = evidences["train"].status != "passed"
-    log = (Log(found.run.tail),) if has_failed and found.run.tail.strip() else ()
-    how = "nothing trained twice" if found.is_reused else numbers.duration(found.run.duration_s)
-    title = "Training: failed" if has_failed else f"Training: {how}"
-    return Section("training", title, (Items(tuple(_training_lines(found))), *log), is_open=has_failed)
-
-
 def time(evidences: Evidences) -> Section | None:
     """Where the time went, stage by stage."""
     shown = [evidences[stage] for stage in STAGES if stage in evidences and stage != "report"]
@@ -261,7 +250,7 @@ def lineage(evidences: Evidences, context: RunContext) -> Section | None:
         row("Holdout", f"{numbers.count(evaluated.candidate.n, 'example')}{named}", Code(f"sha256:{evaluated.candidate.holdout_sha256}"))
     train = findings_of(evidences, "train", TrainFindings)
     if train is not None and train.mlflow is not None:
-        row("MLflow run", *_mlflow(train))
+        row("MLflow run", *mlflow_run(train.mlflow))
     if context.judged_run_url:
         row("Run", Link(f"{context.repository}, run {context.run_id}, attempt {context.attempt}", context.judged_run_url))
     row("mlgate", f"{first.mlgate_version}, started {first.started_at:%Y-%m-%d %H:%M} UTC")
@@ -294,15 +283,6 @@ def reproduce(evidences: Evidences, context: RunContext, *, directory: str, conf
 
 
 # --- lines -----------------------------------------------------------------------------------------------------------
-
-
-def _command_line(command: CommandRun) -> Line:
-    ended = "timed out" if command.is_timed_out else "passed" if command.exit_code == 0 else f"failed with exit code {command.exit_code}"
-    return (
-        "✅ " if command.exit_code == 0 else "❌ ",
-        Code(command.command, 200),
-        f" {ended} after {numbers.duration(command.duration_s)}",
-    )
 
 
 def _contract_line(one: ContractFindings) -> Line:
@@ -348,33 +328,6 @@ def _numbers_listed(rule: BrokenRule) -> str:
 
 def _listed(values: Iterable[str]) -> Span:
     return Code(", ".join(list(values)[:10]), 120)
-
-
-def _training_lines(found: TrainFindings) -> Iterable[Line]:
-    yield _command_line(found.run)
-    if found.is_reused:
-        yield ("Nothing was trained: an earlier run with equal code, data and parameters had done it.",)
-    elif reused := [stage.name for stage in found.pipeline if stage.is_reused]:
-        yield ("Reused from an earlier run: ", *_joined([Code(name) for name in reused]))
-    if ran := [stage.name for stage in found.pipeline if not stage.is_reused]:
-        yield ("Run: ", *_joined([Code(name) for name in ran]))
-    if found.mlflow is not None:
-        yield ("MLflow: ", *_mlflow(found))
-
-
-def _joined(spans: list[Span]) -> Iterable[Span]:
-    for index, span in enumerate(spans):
-        if index:
-            yield ", "
-        yield span
-
-
-def _mlflow(found: TrainFindings) -> tuple[Span, ...]:
-    run = found.mlflow
-    if run is None:
-        return ()
-    name: Span = Link(f"run {run.run_id}", run.url) if run.url else Code(run.run_id)
-    return (name, " of experiment ", Code(run.experiment), " at ", Code(run.tracking_uri, 120))
 
 
 def _side(value: str | None, kind: str) -> Line:

@@ -9,9 +9,9 @@ from typing import Any
 import mlgate
 from mlgate.config import ReportConfig
 from mlgate.context import RunContext
-from mlgate.evidence import STAGES, BaselineRef, Evidence, GateFindings, Override, TrainFindings
+from mlgate.evidence import STAGES, BaselineRef, Evidence, GateFindings, Override
 from mlgate.render import answer as answers
-from mlgate.render import comparison, drift, holdout_use, numbers, screens, sections
+from mlgate.render import comparison, drift, holdout_use, numbers, screens, sections, training
 from mlgate.render.answer import Evidences, findings_of
 from mlgate.render.document import Answer, Code, Line, Link, ReportView, Section, Span
 
@@ -82,7 +82,7 @@ def _sections(
         sections.plots(evidences) if gate else None,
         holdout_use.section(gate) if gate else None,
         sections.changes(evidences) if gate else None,
-        sections.training(evidences),
+        training.section(evidences),
         sections.time(evidences),
         sections.warnings(evidences),
         sections.lineage(evidences, context),
@@ -124,9 +124,7 @@ def _notes(evidences: Evidences, gate: GateFindings | None, refused: Mapping[str
             notes += [(sentence,) for sentence in comparison.rescored(gate.baseline.rescoring)]
     notes += screens.notes(evidences)
     notes += drift.notes(evidences)
-    train = findings_of(evidences, "train", TrainFindings)
-    if train is not None and train.is_reused:
-        notes.append(("Nothing was trained anew: an earlier run with equal code, data and parameters had done it.",))
+    notes += training.notes(evidences)
     first = answers.first_stage(evidences)
     if first is not None and first.subject.is_dirty:
         notes.append(("The working tree had uncommitted changes: no commit reproduces this exactly.",))

@@ -32,6 +32,7 @@ from mlgate.mistakes import lookalike
 from mlgate.stages.baseline import rescoring, search
 from mlgate.stages.job import leftovers, timing
 from mlgate.stages.revisions import lineage, release
+from mlgate.stages.training import cost as training_cost
 from mlgate.workspace import StageResult, Workspace
 
 _SHOWN = 6
@@ -163,7 +164,11 @@ def _keep(workspace: Workspace, scored: scoring.Scored) -> ScoredModel:
     commit = workspace.commit
     inputs = lineage.inputs_sha256(workspace, commit) if commit is not None and not workspace.is_dirty else None
     ids: Literal["column", "row numbers"] = "row numbers" if workspace.config.evaluation.columns.id is None else "column"
-    return scored.keep(workspace.files / "predictions.parquet", workspace.state, commit=commit, inputs_sha256=inputs, ids=ids)
+    kept = scored.keep(workspace.files / "predictions.parquet", workspace.state, commit=commit, inputs_sha256=inputs, ids=ids)
+    train = workspace.evidence("train")
+    if train is None or not isinstance(train.findings, TrainFindings):
+        return kept
+    return kept.model_copy(update={"training": training_cost.of(train.findings)})
 
 
 def _perturbed(workspace: Workspace, found: Predictions, say: Callable[[str], None]) -> list[scoring.ScoredSet]:

@@ -1,223 +1,175 @@
-"""train: the user's command on validated data, recorded in MLflow, and nothing trained twice. After validate-data, before evaluate."""
+"""train: the user's command on validated data, on GPUs that it has for itself, gone on with where it was ended before, recorded in MLflow,
+and nothing trained twice. After validate-data, before evaluate."""
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import os
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 
+from mlgate import process
 from mlgate.config import TrainConfig
-from mlgate.console import plain
-from mlgate.data import dvc_log
-from mlgate.data.tracking import dvc_root
-from mlgate.errors import InfrastructureError
-from mlgate.evidence import Annotation, CommandRun, DataRef, MlflowRun, PipelineStage, TrainFindings
-from mlgate.registry import runs, tracking
-from mlgate.stages.job import commands, form_parameters, training_data
-from mlgate.training import params, pipeline, run_cache
-from mlgate.training.params import Override
+from mlgate.process import Interruption
+from mlgate.registry import tracking
+from mlgate.stages.job import form_parameters, training_data
+from mlgate.stages.job.commands import CommandInterruptedError
+from mlgate.stages.training import account, dvc_runs, machine, resume, reuse, running, trained
+from mlgate.stages.training.haste import Haste
+from mlgate.stages.training.machine import Machine
+from mlgate.stages.training.mlflow_run import Record
+from mlgate.stages.training.reuse import Sought
+from mlgate.stages.training.trained import Inputs, Training
+from mlgate.training import params, pipeline
+from mlgate.training.launcher import Launch
+from mlgate.training.progress import Progress
 from mlgate.workspace import StageResult, Workspace
 
 _LOG = "train/train.log"
-_EARLIER = ("check", "pull-data", "validate-data")
-_MAX_DATA_TAGS = 100
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One training, and all that is known before it."""
+
+    workspace: Workspace
+    settings: TrainConfig
+    machine: Machine
+    launch: Launch
+    inputs: Inputs
+    sought: Sought
+    record: Record
+    interruption: Interruption
+    haste: Haste
 
 
 def run(workspace: Workspace) -> StageResult:
     """Train on the data that was validated, and on no other.
 
     Raises:
-        InputError: nothing was validated, the data is not what was, or a parameter or MLflow's place is wrong (exit 2).
-        InfrastructureError: data or MLflow cannot be reached, or we were interrupted (exit 3).
+        InputError: nothing was validated, the data is not what was, a parameter or MLflow's place is wrong, or the launcher is absent
+            (exit 2).
+        InfrastructureError: data or MLflow cannot be reached, no GPU came free, or we were told to end while nothing was trained (exit 3).
     """
-    if workspace.config.train is None:
+    settings = workspace.config.train
+    if settings is None:
         summary = f"nothing to train: {workspace.config_path} has no `train`, predictions are taken as they are"
         return StageResult(status="skipped", summary=summary)
     validated = training_data.validated(workspace)
+    try:
+        found = machine.look(workspace)
+    except machine.RefusedError as refused:
+        return trained.refused(refused)
+    launch = running.planned(workspace, settings, devices=found.count)
     place = tracking.resolve(workspace.config.mlflow.tracking_uri, os.environ, workspace.root)
     tracking.check(place, os.environ)
     asked = form_parameters.apply(workspace)
-    inputs = _Inputs(validated, params.read(workspace.root, workspace.config.params), asked)
-    recorder = runs.Recorder(workspace.root)
+    inputs = Inputs(validated, params.read(workspace.root, workspace.config.params), asked)
+    sought = reuse.look(workspace, inputs.data, inputs.params, processes=launch.processes)
+    record = Record(workspace, place, inputs, is_kept=launch.is_leader)
     try:
-        remarks = _make_ready(workspace, validated)
-        started = _start(workspace, recorder, place, inputs, workspace.config.train.command)
-        training = _train(workspace, workspace.config.train, validated)
-        recorded, problem = _finish(workspace, started, training)
+        with process.signals_noted(is_awaited=False, is_final=True) as interruption:
+            haste = Haste(interruption, is_github=workspace.context.is_github)
+            job = _Job(workspace, settings, found, launch, inputs, sought, record, interruption, haste)
+            training = _earlier(job) or _train(job)
+            recorded, problem = record.finish(training, _LOG, job.haste.left_s())
+    except KeyboardInterrupt as error:
+        record.abandon()
+        raise CommandInterruptedError(f"interrupted by {error}, and no result of a training is kept; run the job again") from None
     except BaseException:
-        recorder.close()  # marks an open run as killed
+        record.abandon()
         raise
-    if problem:
-        recorder.close()
-    training.remarks[:0] = remarks
-    return _with_mlflow_problem(_result(workspace, inputs, training, recorded), problem, is_required=place.is_required)
+    found_all = trained.result(workspace, inputs, training, recorded)
+    return trained.with_mlflow_problem(found_all, problem, is_required=place.is_required)
 
 
-@dataclass(frozen=True)
-class _Inputs:
-    """What is trained on."""
-
-    data: list[DataRef]
-    params: dict[str, str]
-    overrides: list[Override]
-    """Those of `params` that are not as the commit has them."""
-
-
-@dataclass
-class _Training:
-    """What came of the training command."""
-
-    run: CommandRun
-    pipeline: list[PipelineStage]
-    lock_sha256: str | None
-    problem: str | None = None
-    """Why it does not count."""
-    remarks: list[str] = field(default_factory=list)
-
-    @property
-    def is_reused(self) -> bool:
-        return self.problem is None and bool(self.pipeline) and all(stage.is_reused for stage in self.pipeline)
+def _earlier(job: _Job) -> Training | None:
+    """The result of an earlier run of the same, its files brought here; None where it has to be trained."""
+    reused = job.sought.earlier()
+    if reused is None:
+        return None
+    job.record.start(job.settings.command)
+    return Training(run=reused.command, reused=reused, preflight=job.machine.findings)
 
 
-def _make_ready(workspace: Workspace, validated: list[DataRef]) -> list[str]:
-    """Have the validated data here, and what was run on it before. Returns what there is to say of it."""
-    training_data.fetch(workspace, validated)
-    remarks = []
-    if (repository := dvc_root(workspace.root)) and (problem := _recall(workspace, repository)):
-        remarks.append(f"DVC's run cache could not be asked, so stages may run that another machine has run: {problem}")
-    training_data.ensure(workspace, validated)
-    return remarks
-
-
-def _train(workspace: Workspace, settings: TrainConfig, validated: list[DataRef]) -> _Training:
-    """Run the command, and keep what came of it."""
-    timeout_s = settings.timeout
-    command = commands.run(workspace, settings.command, _LOG, timeout_s)
-    lock = workspace.root / "dvc.lock"
-    training = _Training(
-        run=command,
+def _train(job: _Job) -> Training:
+    """Run the command: with GPUs of its own, from its newest checkpoint, and with its bill; then see what came of it."""
+    workspace, settings, launch, progress = job.workspace, job.settings, job.launch, Progress()
+    training_data.fetch(workspace, job.inputs.data)
+    recalled, remark = dvc_runs.recall(workspace)
+    training_data.ensure(workspace, job.inputs.data)
+    mark = process.new_mark()
+    needed = job.machine.without_gpu() if reuse.needs_no_gpu(workspace, recalled) else job.machine
+    with (
+        needed.leased(mark, workspace) as lease,
+        account.sampled(settings, lease.devices) as bill,
+        resume.checkpoints(
+            workspace,
+            job.inputs.data,
+            job.inputs.params,
+            processes=launch.processes,
+            rank=launch.node_rank,
+            step=progress.step,
+            spent=bill.spent,
+            left_s=job.haste.left_s,
+        ) as saver,
+    ):
+        resumed_from = saver.findings.resumed_from if saver.findings else None
+        bill.went_on_from(resumed_from)
+        job.record.start(launch.shown)
+        with running.told(workspace, needed, lease, launch, resumed_from) as told:
+            job.interruption.is_awaited = True  # from here on a signal ends the training, and what is known of it is written
+            ran = running.run(
+                workspace,
+                settings,
+                launch,
+                _LOG,
+                mark=mark,
+                lease=lease,
+                environ=saver.environ,
+                interruption=job.interruption,
+                haste=job.haste,
+                progress=progress,
+                told=told,
+            )
+            bill.close()
+            saver.ended(ran.run.exit_code, ran.ended_by, job.interruption.since)
+    job.interruption.is_awaited = ran.is_preempted
+    training = Training(
+        run=ran.run,
         pipeline=pipeline.stages_in(workspace.files / _LOG),
-        lock_sha256=hashlib.sha256(lock.read_bytes()).hexdigest() if lock.is_file() else None,
+        lock_sha256=_lock_sha256(workspace),
+        problem=ran.problem,
+        remarks=[*filter(None, [remark]), *saver.remarks],
+        ended_by=ran.ended_by,
+        is_preempted=ran.is_preempted,
+        node_rank=launch.node_rank if launch.nodes > 1 else None,
+        preflight=job.machine.findings,
+        lease=lease.findings,
+        account=bill.findings(),
+        progress=ran.progress,
+        checkpoints=saver.findings,
     )
-    if command.exit_code != 0:
-        training.problem = commands.failure(command, timeout_s)
-    elif changed := training_data.changed(workspace, validated):
-        training.problem = f"the training command changed validated data: {changed}; what it trained on is not what the contracts saw"
-    elif (repository := dvc_root(workspace.root)) and not workspace.context.is_fork and (problem := _keep(workspace, repository)):
-        training.remarks.append(f"DVC's run cache could not be kept on the remote, so another machine will train this again: {problem}")
+    if training.problem is None:
+        _keep(job, training)
     return training
 
 
-def _recall(workspace: Workspace, repository: Path) -> str | None:
-    with workspace.console.progress("looking for earlier runs of the pipeline"), dvc_log.captured() as log:
-        recalled = run_cache.recall(repository, workspace.root, workspace.config.data.remote)
-    if recalled.stages:
-        brought = f", {recalled.objects:,} file{'s' if recalled.objects != 1 else ''} brought from the remote" if recalled.objects else ""
-        workspace.console.line(f"  run before on these inputs: {', '.join(recalled.stages[:10])}{brought}")
-    return recalled.problem and _why(log, recalled.problem)
+def _keep(job: _Job, training: Training) -> None:
+    """Of a training that ended well: whether it kept to the validated data, and what later runs need of it."""
+    workspace = job.workspace
+    if changed := training_data.changed(workspace, job.inputs.data):
+        training.problem = f"the training command changed validated data: {changed}; what it trained on is not what the contracts saw"
+        return
+    earlier = training.checkpoints.resumed_from if training.checkpoints else None
+    duration_s = training.run.duration_s + (earlier.trained_s if earlier else 0)
+    said = [
+        dvc_runs.keep(workspace),
+        job.sought.keep(training.run, duration_s, account.cost_of(training.account) if training.account else None),
+        reuse.pipeline_remark(workspace, training.lock_sha256, is_reused=training.is_reused, duration_s=duration_s),
+    ]
+    training.remarks += filter(None, said)
 
 
-def _keep(workspace: Workspace, repository: Path) -> str | None:
-    with workspace.console.progress("keeping the run for other machines"), dvc_log.captured() as log:
-        kept = run_cache.keep(repository, workspace.root, workspace.config.data.remote)
-    return kept.problem and _why(log, kept.problem)
-
-
-def _why(log: dvc_log.Captured, problem: str) -> str:
-    """What DVC only tells its log says more."""
-    reason = dvc_log.reason(log.errors)
-    return reason.text if reason else problem
-
-
-def _start(workspace: Workspace, recorder: runs.Recorder, place: tracking.Tracking, inputs: _Inputs, command: str) -> runs.StartedRun:
-    """Have MLflow show the run while it goes on; nothing waits for it."""
-    context, commit = workspace.context, workspace.commit
-    tags = {
-        "mlgate.model": workspace.config.model,
-        "mlgate.config.sha256": workspace.config_sha256,
-        "mlgate.event": context.event,
-        "mlgate.run.url": context.run_url,
-        "mlgate.pull_request": context.pull_request,
-        "mlgate.overrides": ", ".join(override.key for override in inputs.overrides),
-        "mlflow.source.git.commit": commit,
-        "mlflow.source.name": command,
-    }
-    tags |= {f"data.{reference.path}": reference.hash for reference in inputs.data[:_MAX_DATA_TAGS]}
-    return runs.start(
-        recorder,
-        place,
-        experiment=workspace.config.model,
-        name=f"{(commit or 'no commit')[:12]}{f' #{context.pull_request}' if context.pull_request else ''}",
-        params=inputs.params,
-        tags={key: str(value) for key, value in tags.items() if value},
-    )
-
-
-def _finish(workspace: Workspace, started: runs.StartedRun, training: _Training) -> tuple[MlflowRun | None, InfrastructureError | None]:
-    """Write what came of it; a run that MLflow did not take is a problem, not a lost training."""
-    root = workspace.root
-    files = [(workspace.evidence_path(stage), "evidence") for stage in _EARLIER]
-    files += [(workspace.files / _LOG, "train"), (root / "dvc.lock", "train"), (root / workspace.config_path, "train")]
-    files += [(root / path, "params") for path in workspace.config.params]
-    tags = {
-        "dvc.lock.sha256": training.lock_sha256,
-        "mlgate.is_reused": str(training.is_reused).lower(),
-        "mlgate.problem": training.problem,
-    }
-    try:
-        with workspace.console.progress("writing the run to MLflow"):
-            recorded = started.finish(
-                "FAILED" if training.problem else "FINISHED",
-                metrics={"train.duration_s": training.run.duration_s, "train.exit_code": training.run.exit_code},
-                tags={key: value for key, value in tags.items() if value},
-                files=files,
-            )
-    except InfrastructureError as error:
-        return None, error
-    return recorded, None
-
-
-def _result(workspace: Workspace, inputs: _Inputs, training: _Training, recorded: MlflowRun | None) -> StageResult:
-    said = [f"with {override.key} = {plain(str(override.value))[:200]} in {override.path} (MLGATE_PARAMS)" for override in inputs.overrides]
-    return StageResult(
-        status="failed" if training.problem else "passed",
-        summary=training.problem or ". ".join([_summary(training), *said, *training.remarks]),
-        findings=TrainFindings(
-            run=training.run,
-            params=inputs.params,
-            lock_sha256=training.lock_sha256,
-            pipeline=training.pipeline,
-            is_reused=training.is_reused,
-            mlflow=recorded,
-        ),
-        data=inputs.data,
-        files=[training.run.log] if training.run.log else [],
-        annotations=[Annotation(path=workspace.config_path, level="warning", message=remark) for remark in training.remarks],
-    )
-
-
-def _with_mlflow_problem(result: StageResult, problem: InfrastructureError | None, *, is_required: bool) -> StageResult:
-    """The result where MLflow failed: an error where the user named a place for runs, else a remark. The training counts in both."""
-    if problem is None:
-        return result
-    is_error = is_required and result.status == "passed"
-    return dataclasses.replace(
-        result,
-        status="error" if is_error else result.status,
-        summary=f"{result.summary}. {problem}",
-        exit_code=problem.exit_code if is_error else None,
-    )
-
-
-def _summary(training: _Training) -> str:
-    reused = sum(stage.is_reused for stage in training.pipeline)
-    duration = f"{training.run.duration_s:,.1f} s"
-    if training.is_reused:
-        return f"nothing had to be trained: {_stages(reused)} reused from an earlier run ({duration})"
-    return f"trained in {duration}" + (f"; {reused} of {_stages(len(training.pipeline))} reused from an earlier run" if reused else "")
-
-
-def _stages(count: int) -> str:
-    return f"{count} pipeline stage{'s' if count != 1 else ''}"
+def _lock_sha256(workspace: Workspace) -> str | None:
+    lock = workspace.root / "dvc.lock"
+    return hashlib.sha256(lock.read_bytes()).hexdigest() if lock.is_file() else None

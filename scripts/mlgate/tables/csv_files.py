@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mlgate.tables.scan import UnreadableError, refuse_patterns
+from mlgate.tables.table import UnreadableError, refuse_patterns
 
 if TYPE_CHECKING:
     import polars as pl

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mlgate.tables.scan import UnreadableError
+from mlgate.tables.table import UnreadableError
 
 if TYPE_CHECKING:
     import polars as pl

@@ -5,26 +5,29 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from mlgate.errors import InfrastructureError, InputError
 from mlgate.tables import places
-from mlgate.tables.scan import SUFFIXES, Format, Table, UnreadableError, at, finished
+from mlgate.tables.table import SUFFIXES, Format, Table, UnreadableError, finished
 
 if TYPE_CHECKING:
     import polars as pl
 
 _ENDINGS = tuple(SUFFIXES)
+Opened = Callable[[Path, str, Collection[str]], Table]
+"""Opens the table at a path of this machine by the name that messages call it."""
 
 
-def scan(name: str, as_text: Collection[str] = ()) -> Table:
+def scan(name: str, opened: Opened, as_text: Collection[str] = ()) -> Table:
     """The table at an address, one object or all below it.
 
     Args:
         name: `s3://bucket/path/train.parquet`; without the ending of a table's format, it is a folder of them, partitioned or not.
+        opened: opens files that were brought to this machine.
         as_text: columns of CSV that stay text.
 
     Raises:
@@ -37,9 +40,9 @@ def scan(name: str, as_text: Collection[str] = ()) -> Table:
     kind = None if name.endswith("/") else SUFFIXES.get(PurePosixPath(name).suffix.lower())
     with explaining(name):
         if kind is None:
-            return _folder(name, options, as_text)
+            return _folder(name, options, opened, as_text)
         if kind in ("csv", "jsonl"):
-            return _brought_here(name, [name], options, as_text)
+            return _brought_here(name, [name], options, opened, as_text)
         table = finished(name, _typed(name, kind, options), kind)
         if table.frame.head(1).collect(engine="streaming").is_empty():
             raise UnreadableError("the table has no rows; expected at least one")
@@ -64,7 +67,7 @@ def explaining(name: str) -> Iterator[None]:
         raise places.explained(name, error, os.environ) from None
 
 
-def _folder(name: str, options: dict[str, Any], as_text: Collection[str]) -> Table:
+def _folder(name: str, options: dict[str, Any], opened: Opened, as_text: Collection[str]) -> Table:
     """All tables below an address."""
     if any(sign in name for sign in "?["):  # below such an address nothing can be looked for
         raise InputError(f"{name}: a folder's address cannot have '?' or '['; name its objects, or call it otherwise")
@@ -77,7 +80,7 @@ def _folder(name: str, options: dict[str, Any], as_text: Collection[str]) -> Tab
     kind = SUFFIXES[found[0]]
     pattern = f"{top}/**/*{found[0]}"
     if kind in ("csv", "jsonl"):
-        return _brought_here(name, _objects(pattern, options), options, as_text)
+        return _brought_here(name, _objects(pattern, options), options, opened, as_text)
     return finished(name, _typed(pattern, kind, options), kind)
 
 
@@ -125,7 +128,7 @@ _here: dict[tuple[Any, ...], Path] = {}
 _folders: list[tempfile.TemporaryDirectory[str]] = []
 
 
-def _brought_here(name: str, objects: list[str], options: dict[str, Any], as_text: Collection[str]) -> Table:
+def _brought_here(name: str, objects: list[str], options: dict[str, Any], opened: Opened, as_text: Collection[str]) -> Table:
     """A table of text, copied line by line; what ends a line is a line feed then. The copy is gone with this process."""
     key = (name, *sorted(options.items()))
     if key not in _here:
@@ -140,4 +143,4 @@ def _brought_here(name: str, objects: list[str], options: dict[str, Any], as_tex
             path.parent.mkdir(parents=True, exist_ok=True)
             _lines(one, options).sink_csv(path, include_header=False, quote_style="never")
         _here[key] = path if objects == [name] else Path(folder.name)
-    return at(_here[key], name, as_text)
+    return opened(_here[key], name, as_text)

@@ -2,51 +2,19 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from mlgate.config import is_remote
 from mlgate.errors import InputError
+from mlgate.tables.table import SUFFIXES, Format, Table, UnreadableError, finished
 
 if TYPE_CHECKING:
     import polars as pl
 
-Format = Literal["csv", "parquet", "jsonl", "arrow"]
-SUFFIXES: dict[str, Format] = {
-    ".csv": "csv",
-    ".parquet": "parquet",
-    ".pq": "parquet",
-    ".jsonl": "jsonl",
-    ".ndjson": "jsonl",
-    ".arrow": "arrow",
-    ".feather": "arrow",
-    ".ipc": "arrow",
-}
 _EXPECTED = "expected .csv, .parquet, .jsonl or .arrow"
-_PANDAS_INDEX = re.compile(r"__index_level_\d+__")
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table that is read when it is asked something."""
-
-    name: str
-    """As the configuration spells it."""
-    frame: pl.LazyFrame
-    """Missing cells are null, never NaN; rows in the order of the file."""
-    format: Format
-    mixed: frozenset[str] = frozenset()
-    """Columns of JSON lines in which text stands beside numbers or other things; all of it is text here."""
-    notes: tuple[str, ...] = ()
-    """What reading may have cost, a sentence each: digits that no type holds."""
-
-
-class UnreadableError(Exception):
-    """It is no table; the message says why, without its name."""
 
 
 def scan(root: Path, name: str, as_text: Collection[str] = ()) -> Table:
@@ -64,7 +32,7 @@ def scan(root: Path, name: str, as_text: Collection[str] = ()) -> Table:
     if is_remote(name):
         from mlgate.tables import remote
 
-        return remote.scan(name, as_text)
+        return remote.scan(name, at, as_text)
     if not (root / name).exists():
         raise InputError(f"{name}: no such file")
     return at(root / name, name, as_text)
@@ -153,22 +121,6 @@ def _opened(name: str, path: Path, files: list[Path], kind: Format, as_text: Col
         case _:
             frame, mixed, notes = _typed(files, path, kind), frozenset(), ()
     return finished(name, frame, kind, mixed, notes)
-
-
-def finished(name: str, frame: pl.LazyFrame, kind: Format, mixed: frozenset[str] = frozenset(), notes: tuple[str, ...] = ()) -> Table:
-    """A frame as every reader of tables may expect it: no index of pandas', no NaN."""
-    from polars import selectors
-
-    refuse_patterns(frame.collect_schema())
-    index = [column for column in frame.collect_schema() if _PANDAS_INDEX.fullmatch(column)]
-    return Table(name, frame.drop(index).with_columns(selectors.float().fill_nan(None)), kind, mixed, notes)
-
-
-def refuse_patterns(names: Iterable[str]) -> None:
-    """Raises UnreadableError: a column's name is one by which Polars means several columns, wherever it stands in a query."""
-    for name in names:
-        if name == "*" or (name.startswith("^") and name.endswith("$")):
-            raise UnreadableError(f"column '{name}' has a name that stands for several columns; give it another")
 
 
 def _typed(files: list[Path], path: Path, kind: Format) -> pl.LazyFrame:

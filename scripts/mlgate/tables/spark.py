@@ -26,7 +26,7 @@ from urllib.parse import unquote, urlsplit
 
 from mlgate.errors import InfrastructureError, InputError, MlgateError
 from mlgate.tables import scan as on_one_machine
-from mlgate.tables.scan import Format
+from mlgate.tables.table import SUFFIXES, Format
 
 if TYPE_CHECKING:
     import polars as pl
@@ -106,9 +106,9 @@ class SparkTable:
     format: Format
     spark: Spark
     mixed: frozenset[str] = frozenset()
-    """As of `tables.scan.Table`."""
+    """As of `tables.table.Table`."""
     notes: tuple[str, ...] = ()
-    """As of `tables.scan.Table`."""
+    """As of `tables.table.Table`."""
 
 
 @contextmanager
@@ -230,7 +230,7 @@ def _polars_type(dtype: str) -> pl.DataType:
 
 def _read(session: SparkSession, address: str, kind: Format, schema: Mapping[str, pl.DataType] | None) -> DataFrame:
     reader = session.read
-    endings = [ending for ending, each in on_one_machine.SUFFIXES.items() if each == kind]
+    endings = [ending for ending, each in SUFFIXES.items() if each == kind]
     if not address.lower().endswith(tuple(endings)):
         reader = reader.option("pathGlobFilter", f"*{{{','.join(endings)}}}")
         if "=" not in _first_below(address):

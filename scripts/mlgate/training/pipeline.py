@@ -10,8 +10,15 @@ from mlgate.evidence import PipelineStage
 
 _RAN = re.compile(r"^Running stage '(?P<name>[^'\n]+)'")
 _REUSED = re.compile(r"^Stage '(?P<name>[^'\n]+)' (?:is cached - skipping run|didn't change, skipping)")
+# Options that neither force a stage nor choose among them; what stands behind a target, `&&` or a pipe may run anything.
+_WHOLE_REPRO = re.compile(r"\s*(?:python3?\s+-m\s+)?dvc\s+repro(?:\s+(?:-q|--quiet|-v|--verbose|--pull|--allow-missing))*\s*")
 _MAX_LINE = 4_096
 _MAX_STAGES = 10_000
+
+
+def is_whole_repro(command: str) -> bool:
+    """Whether a command is `dvc repro` of the whole pipeline and nothing else, so that DVC's stages are all that it can run."""
+    return _WHOLE_REPRO.fullmatch(command) is not None
 
 
 def stages(lines: Iterable[str]) -> list[PipelineStage]:

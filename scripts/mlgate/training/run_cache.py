@@ -25,6 +25,8 @@ class Recalled:
 
     stages: list[str] = field(default_factory=list)
     """Stages whose outputs are at hand: DVC will not run them."""
+    to_run: list[str] = field(default_factory=list)
+    """Stages that `dvc repro` may have to run: their outputs are not at hand, or what they will be is not known."""
     objects: int = 0
     """Files brought from the remote."""
     problem: str | None = None
@@ -57,6 +59,8 @@ def recall(repository: Path, root: Path, remote: str | None = None) -> Recalled:
             memory = _Memory(repo, _remote(repo, remote))
             for stage in _in_order(repo, root):
                 memory.follow(stage, recalled)
+                if stage.cmd and not stage.frozen and stage.addressing not in recalled.stages:
+                    recalled.to_run.append(stage.addressing)
     except Exception as error:  # noqa: BLE001 -- clients of remotes raise what they like; the caller says it as a warning
         recalled.problem = _one_line(error)
     return recalled

@@ -19,6 +19,8 @@ SCRIPT = Path(__file__).resolve().parents[3] / "scripts/mlgate.sh"
         ("data:\n  contracts:\n    - data: s3://bucket/train.parquet\n", ["dvc-s3"]),
         ('data: {drift: [{data: "gs://bucket/train.parquet", against: az://box/x}]}', ["dvc-azure", "dvc-gs"]),
         ("  - {data: abfss://box@account.dfs.core.windows.net/x}\n  - {data: s3://a/b}\n  - {data: s3://a/c}\n", ["dvc-azure", "dvc-s3"]),
+        ("train: {command: x, checkpoints: {path: c, store: ssh://host/checkpoints}}\n", ["dvc-ssh"]),
+        ("train:\n  checkpoints:\n    path: c\n    store: azure://box/checkpoints\n", ["dvc-azure"]),
         ("# data: s3://bucket/train.parquet\n#   files: {}\n", []),
         ("data:\n  pull: [data/files, profiles]\nprofiles: 3\n", []),
         ("", []),

@@ -17,7 +17,7 @@ from support import MINIMAL_CONFIG, git, make_repository
 
 HEAVY = frozenset({"mlflow", "matplotlib", "sklearn", "scipy", "pandera", "pandas", "pyarrow", "numpy", "dvc", "github", "jinja2"})
 FOR_HELP = HEAVY | {"pydantic", "yaml"}
-COMMANDS = ["run", *STAGE_HELP, "init", "doctor", "plan", "setup", "dispatch", "changed", "aggregate", "schema"]
+COMMANDS = ["run", *STAGE_HELP, "init", "doctor", "plan", "setup", "dispatch", "changed", "aggregate", "gpu", "schema"]
 CONFIG = MINIMAL_CONFIG + "checks: [exit 0]\ndata: {pull: [data.csv]}\n"
 TABLES = {"numpy", "pyarrow", "pandas"}  # pyarrow imports pandas for itself where it is installed
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from mlgate.data import identity
 from mlgate.training import pipeline, run_cache
 from support import commit_files, git, make_repository
 
@@ -213,3 +214,30 @@ class TestWhatDvcPrinted:
     def test_no_dvc_no_stages(self, tmp_path: Path) -> None:
         (tmp_path / "log").write_bytes(b"epoch 1\r\xff\xfe\n" + b"x" * 100_000 + b"\nRunning stage 'a':\r\n")
         assert [stage.name for stage in pipeline.stages_in(tmp_path / "log")] == ["a"]
+
+
+class TestWhetherARunNeedsAGpu:
+    """Asked before any is waited for."""
+
+    def test_nothing_is_to_run_where_all_is_remembered(self, first: Path, tmp_path: Path) -> None:
+        second = clone(first, tmp_path / "second")
+        assert run_cache.recall(second, second).to_run == []
+
+    def test_stages_whose_inputs_changed_are_named_and_those_after_them(self, first: Path, tmp_path: Path) -> None:
+        second = clone(first, tmp_path / "second")
+        (second / "params.yaml").write_text("lr: 0.2\n")
+        assert run_cache.recall(second, second).to_run == ["train", "evaluate"]
+
+    def test_a_stage_that_always_runs_is_named(self, first: Path) -> None:
+        (first / "dvc.yaml").write_text(PIPELINE.replace("    params: [lr]\n", "    params: [lr]\n    always_changed: true\n"))
+        assert "train" in run_cache.recall(first, first).to_run
+
+    def test_an_object_that_the_remote_has_lost_is_to_be_made_again(self, first: Path, tmp_path: Path) -> None:
+        second = clone(first, tmp_path / "second")
+        model = identity.file_md5(first / "model.txt")[0]
+        (tmp_path / "remote" / "files" / "md5" / model[:2] / model[2:]).unlink()
+        assert run_cache.recall(second, second).to_run == ["train", "evaluate"]
+
+    def test_a_frozen_stage_does_not_run(self, first: Path) -> None:
+        (first / "dvc.yaml").write_text(PIPELINE.replace("  train:\n", "  train:\n    frozen: true\n"))
+        assert run_cache.recall(first, first).to_run == []

@@ -28,7 +28,7 @@ from mlgate.contracts.model import (
     Rule,
     Unique,
 )
-from mlgate.tables.scan import Table
+from mlgate.tables.table import Table
 
 NOW = datetime(2026, 2, 1, tzinfo=UTC)
 

@@ -16,7 +16,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mlgate.errors import InputError
-from mlgate.tables.scan import Table, collected, scan
+from mlgate.tables.scan import collected, scan
+from mlgate.tables.table import Table
 
 
 def read(root: Path, name: str, content: bytes) -> Table:

@@ -19,6 +19,7 @@ STAGES = ("check", "pull-data", "validate-data", "train", "evaluate", "gate", "r
 
 sys.path.insert(0, str(ROOT / "scripts"))
 import stamp  # noqa: E402
+from mlgate.config.training import DEFAULT_TIMEOUT_S, GpuConfig  # noqa: E402
 
 
 def document(path: Path) -> dict[str, Any]:
@@ -100,14 +101,18 @@ def test_every_job_ends_by_itself(path):
 
 
 JOBS = {
-    name_of(path): document(path)["jobs"]
-    for path in (ROOT / ".github/workflows/reusable-pull-request.yml", ROOT / "templates/workflows/pull-request-self-hosted-gpu.yml")
+    path: {name: job for name, job in document(ROOT / path)["jobs"].items() if name != "plan"}
+    for path in (
+        ".github/workflows/reusable-pull-request.yml",
+        "templates/workflows/pull-request-self-hosted-gpu.yml",
+        "templates/workflows/train-self-hosted-gpu.yml",
+    )
 }
 
 
 @pytest.mark.parametrize("jobs", JOBS.values(), ids=JOBS)
 class TestTrust:
-    """Of the two ways to run a pull request: the reusable workflow, and the template with our actions."""
+    """Of the ways to run a pull request: the reusable workflow, and the templates with our actions."""
 
     def test_only_the_verdict_can_write(self, jobs):
         assert jobs["data"]["permissions"] == jobs["train"]["permissions"] == {"contents": "read"}
@@ -126,7 +131,7 @@ class TestTrust:
     def test_the_verdict_always_runs_and_gets_no_secret_and_no_cache(self, jobs):
         verdict = jobs["verdict"]
         assert verdict["if"].startswith("always()")
-        assert verdict["needs"] == ["data", "train"]
+        assert [job for job in verdict["needs"] if job != "plan"] == ["data", "train"]
         # Those of `notify` are for a chat, not for data: nothing but our own report gets them.
         with_secrets = [step for step in verdict["steps"] if "secrets." in yaml.safe_dump(step)]
         assert [step["with"].pop("notify-env") for step in copy.deepcopy(with_secrets)] in ([], ["${{ secrets.notify-env }}"])
@@ -161,6 +166,29 @@ class TestTrust:
             assert next(step for step in steps_of if step.get("with") == given)["if"].startswith("always()")
 
 
+def test_a_live_status_is_offered_with_no_other_right_to_write():
+    """Uncommented as its comments tell: the training's job then has a token that may comment, and nothing else."""
+    text = (ROOT / "templates/workflows/pull-request-self-hosted-gpu.yml").read_text()
+    switched_on = re.sub(r"# ((?:pull-requests: write|github-token:) )", r"\1", text)
+    assert switched_on.count("\n") == text.count("\n")
+    train = yaml.safe_load(switched_on)["jobs"]["train"]
+    assert train["permissions"] == {"contents": "read", "pull-requests": "write"}
+    assert [step["with"]["github-token"] for step in train["steps"] if "/actions/run@" in step.get("uses", "")] == ["${{ github.token }}"]
+
+
+@pytest.mark.parametrize("name", ["pull-request-self-hosted-gpu", "train-self-hosted-gpu"])
+def test_a_job_on_a_gpu_outlives_its_queue_and_its_training(name):
+    train = document(ROOT / f"templates/workflows/{name}.yml")["jobs"]["train"]
+    assert train["timeout-minutes"] * 60 > GpuConfig().wait + DEFAULT_TIMEOUT_S
+
+
+def test_the_form_for_own_machines_asks_what_the_other_one_asks():
+    own, other = (document(ROOT / f"templates/workflows/{name}.yml") for name in ("train-self-hosted-gpu", "train"))
+    assert {name: given["type"] for name, given in own[True]["workflow_dispatch"]["inputs"].items()} == {
+        name: given["type"] for name, given in other[True]["workflow_dispatch"]["inputs"].items()
+    }
+
+
 def stages_of(job):
     return [stage for step in job["steps"] if "/actions/run@" in step.get("uses", "") for stage in step["with"]["stages"].split()]
 
@@ -169,13 +197,20 @@ def stages_of(job):
 class TestActions:
     def test_has_the_inputs_that_all_have(self, path):
         inputs = document(path)["inputs"]
-        assert inputs["config"]["default"] == "mlgate.yaml"
-        assert inputs["working-directory"]["default"] == "."
+        if path.parent.name != "requeue":  # which is about runs, not about a model
+            assert inputs["config"]["default"] == "mlgate.yaml"
+            assert inputs["working-directory"]["default"] == "."
         assert all(given.get("description") and given["required"] is False and "default" in given for given in inputs.values())
 
     def test_calls_one_command_of_ours_and_nothing_else(self, path):
-        pattern = r'"\$GITHUB_ACTION_PATH/(?:\.\./\.\./)?scripts/mlgate\.sh" (?:[a-z-]+|--environment >> "\$GITHUB_OUTPUT")'
+        pattern = r'(?:exec )?"\$GITHUB_ACTION_PATH/(?:\.\./\.\./)?scripts/mlgate\.sh" (?:[a-z-]+|--environment >> "\$GITHUB_OUTPUT")'
         assert all(re.fullmatch(pattern, step["run"]) for step in steps(path) if "run" in step)
+
+    def test_a_cancelled_training_hears_of_it_and_no_shell_shows_it_the_token(self, path):
+        """GitHub signals a step's first process alone, whose environment stands in /proc for as long as the training runs."""
+        for step in steps(path):
+            is_beside_code = step.get("run", "").rpartition(" ")[2] in ("run", "train") and path.parent.name in ("run", "train")
+            assert step.get("run", "").startswith("exec ") == (is_beside_code and "MLGATE_GITHUB_TOKEN" in step.get("env", {}))
 
     def test_only_gate_and_report_see_the_token(self, path):
         for step in steps(path):
@@ -184,7 +219,7 @@ class TestActions:
                 command = step["run"].rpartition(" ")[2]
                 ran = environment["MLGATE_STAGES"] if command == "run" else command
                 # actions/run has only the token that its caller gives it: none, unless it is asked for gate and report.
-                allowed = {"gate", "report", "gate report", "comment", "slash-command"}
+                allowed = {"gate", "report", "gate report", "comment", "slash-command", "requeue"}
                 assert ran in allowed or document(path)["inputs"]["github-token"]["default"] == ""
 
 

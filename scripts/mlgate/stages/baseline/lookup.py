@@ -17,7 +17,7 @@ from mlgate.data.dvc_files import locked_outputs
 from mlgate.errors import InfrastructureError, InputError
 from mlgate.evaluation import loading, predictions
 from mlgate.evaluation.predictions import Predictions
-from mlgate.evidence import BaselineSource, EvaluateFindings, FileRef, MetricValue, ScoredModel, SeedNumbers
+from mlgate.evidence import BaselineSource, EvaluateFindings, FileRef, MetricValue, ScoredModel, SeedNumbers, TrainingCost
 from mlgate.stages.baseline import run_artifacts
 from mlgate.stages.baseline.run_artifacts import Further, further_in, further_of, predictions_of
 from mlgate.stages.revisions import lineage, release
@@ -52,6 +52,8 @@ class Baseline:
     """Its predictions on perturbed copies of the holdout, and of other seeds."""
     seed_metrics: tuple[SeedNumbers, ...] = ()
     """Numbers of metric files, of other seeds."""
+    training: TrainingCost | None = None
+    """What its training took, where that is recorded."""
 
 
 def find(workspace: Workspace, rules: Config, base: BaselineCommit, evaluated: EvaluateFindings, store: Store) -> Baseline | None:
@@ -284,4 +286,6 @@ def _baseline(
     kind: KindOfBaseline, commit: str, how: str, source: BaselineSource, predicted: Predictions | None, model: ScoredModel
 ) -> Baseline:
     metrics = {metric.name: metric for metric in model.metrics}
-    return Baseline(kind, commit, how, source, predicted, metrics, model.ids, seed_metrics=tuple(model.seed_metrics))
+    return Baseline(
+        kind, commit, how, source, predicted, metrics, model.ids, seed_metrics=tuple(model.seed_metrics), training=model.training
+    )

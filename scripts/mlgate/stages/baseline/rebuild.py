@@ -6,12 +6,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from mlgate.config import Config
+from mlgate.config import Config, TrainConfig
 from mlgate.data import pull
 from mlgate.errors import MlgateError
 from mlgate.stages.baseline import worktree
 from mlgate.stages.baseline.worktree import BaselineNotRunError
+from mlgate.stages.job import commands
+from mlgate.stages.job.commands import CommandInterruptedError
 from mlgate.stages.pull_data import named_data
+from mlgate.stages.training import running
 from mlgate.workspace import Workspace
 
 
@@ -46,5 +49,17 @@ def rebuilt(workspace: Workspace, commit: str, config: Config) -> Iterator[Path]
             worktree.run(workspace, config.data.prepare, root, "prepare.log", None)
         if config.train is None:
             raise BaselineNotRunError("its mlgate.yaml has no `train`")
-        worktree.run(workspace, config.train.command, root, "train.log", config.train.timeout)
+        _train(workspace, config.train, root)
         yield root
+
+
+def _train(workspace: Workspace, settings: TrainConfig, root: Path) -> None:
+    """Its training, which gets GPUs of its own as the candidate's does."""
+    try:
+        ran = running.alone(workspace, settings, "baseline/train.log", root)
+    except CommandInterruptedError:
+        raise
+    except MlgateError as error:
+        raise BaselineNotRunError(str(error)) from None
+    if ran.exit_code:
+        raise BaselineNotRunError(commands.failure(ran, settings.timeout))

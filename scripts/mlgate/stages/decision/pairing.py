@@ -103,6 +103,7 @@ def reference(baseline: Baseline, pairing: Pairing | None, rescored: Rescoring |
         shared_share=pairing.shared_share if pairing else 1.0,
         rescoring=rescored,
         stands_in_for=baseline.stands_in_for,
+        training=baseline.training,
     )
 
 

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from mlgate import git
-from mlgate.evidence import FileRef, ScoredModel, checked_file
+from mlgate.errors import InputError
+from mlgate.evidence import FileRef, ScoredModel, TrainingCost, checked_file, parse_record
 from mlgate.stages.revisions import lineage
 from mlgate.store import Store
 from mlgate.workspace import Workspace
@@ -64,6 +65,7 @@ def record(
         return "there is no commit to record it under"
     reference = model.predictions
     inputs = lineage.inputs_sha256(workspace, workspace.commit)
+    model = model if model.training else model.model_copy(update={"training": _cost_before(store, inputs)})
     if reference is None or predictions is None:
         store.write({**_records(workspace.commit, inputs, model), **(beside or {})}, f"evaluation of {workspace.commit[:12]}")
         return None
@@ -86,6 +88,16 @@ def record(
     records = _records(workspace.commit, inputs, model.model_copy(update={"predictions": stored, **further}))
     store.write({**records, **(beside or {}), **content}, f"evaluation of {workspace.commit[:12]}")
     return None
+
+
+def _cost_before(store: Store, inputs: str) -> TrainingCost | None:
+    """What the training of the same inputs took, whose result this run had from DVC."""
+    name = f"inputs/{inputs}.json"
+    content = store.read(name)
+    try:
+        return parse_record(ScoredModel, content, name).training if content is not None else None
+    except InputError:  # of another version; what looks for a baseline there says so
+        return None
 
 
 def _stored(reference: FileRef) -> FileRef:

@@ -9,12 +9,13 @@ import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from mlgate.config import Config
+from mlgate.config import Config, GpuConfig
 from mlgate.environment import user_environment, user_interpreter
 from mlgate.errors import InputError
-from mlgate.stages.doctor.findings import Finding, ok, problem, unneeded
+from mlgate.stages.doctor.findings import Finding, ok, problem, unneeded, warning
 from mlgate.stages.doctor.subject import Subject
 from mlgate.stages.job import commands
+from mlgate.stages.training import machine as preflight
 
 _TIMEOUT_S = 8
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=\S*$")
@@ -36,7 +37,11 @@ def look(subject: Subject) -> Iterator[Finding]:
 
 
 def look_at_gpu(subject: Subject) -> Iterator[Finding]:
-    """Which GPU there is, for information: only the training knows whether it needs one."""
+    """Whether the GPUs are there that `train.gpu` asks for; else which there are, for information."""
+    train = subject.config.train if subject.config else None
+    if train is not None and train.gpu is not None:
+        yield from _asked_gpu(subject, train.gpu)
+        return
     program = shutil.which("nvidia-smi")
     asked = ["--query-gpu=name,memory.total,driver_version", "--format=csv,noheader"]
     said = _said([program, *asked], subject.root, os.environ) if program else None
@@ -46,6 +51,26 @@ def look_at_gpu(subject: Subject) -> Iterator[Finding]:
         yield unneeded("nvidia-smi is there, and finds no GPU")
     else:
         yield unneeded("no NVIDIA GPU here; only a training that asks for one needs it")
+
+
+def _asked_gpu(subject: Subject, asked: GpuConfig) -> Iterator[Finding]:
+    machine = preflight.examine(subject.root, asked, subject.environ, deadline_s=_TIMEOUT_S)
+    found = machine.findings
+    if found is None:
+        return
+    if machine.refusal and subject.environ.get("GITHUB_ACTIONS") == "true":
+        yield problem(machine.refusal, exit_code=3)
+    elif machine.refusal:
+        yield warning(machine.refusal, "here that is no harm; the job 'train' runs on a machine that has it")
+    else:
+        for text in found.problems:
+            yield unneeded(f"{text}; training goes on on the CPU here (train.gpu.need: preferred)")
+    if machine.devices:
+        names = dict.fromkeys(device.name for device in machine.devices)
+        wanted = f"{asked.count} of {len(machine.devices)} that will do" if len(machine.devices) > 1 else "the one that will do"
+        yield ok(f"train.gpu: {wanted}, {', '.join(names)}; driver {found.driver}, CUDA up to {found.cuda}")
+    for text in found.warnings:
+        yield warning(text)
 
 
 def _commands(config: Config) -> list[tuple[str, str]]:

@@ -10,6 +10,7 @@ import signal
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from mlgate import environment, process
@@ -27,7 +28,27 @@ class CommandInterruptedError(InfrastructureError):
     """We were told to end while the command ran: a cancelled run, Ctrl-C."""
 
 
-def run(workspace: Workspace, command: str, log: str, timeout_s: float | None = None, root: Path | None = None) -> CommandRun:
+@dataclass(frozen=True)
+class Ended:
+    """A command that has ended, whoever ended it."""
+
+    run: CommandRun
+    interrupted_by: str | None
+    """The signal we got meanwhile."""
+    stopped_by: str | None
+    """Why its attendance stopped it."""
+
+
+def run(
+    workspace: Workspace,
+    command: str,
+    log: str,
+    timeout_s: float | None = None,
+    root: Path | None = None,
+    *,
+    grace_s: float = 10,
+    attendance: process.Attendance | None = None,
+) -> CommandRun:
     """Run a command in the user's environment, its output live and in `files/<log>`; in `root`, where that is not the workspace's.
 
     Raises:
@@ -35,25 +56,60 @@ def run(workspace: Workspace, command: str, log: str, timeout_s: float | None = 
         InputError: it cannot be started.
         InfrastructureError: the log cannot be written.
     """
+    ended = carry_out(workspace, command, log, timeout_s, root, grace_s=grace_s, attendance=attendance)
+    if ended.interrupted_by:
+        raise CommandInterruptedError(interruption(ended))
+    return ended.run
+
+
+def carry_out(
+    workspace: Workspace,
+    command: str,
+    log: str,
+    timeout_s: float | None = None,
+    root: Path | None = None,
+    *,
+    grace_s: float = 10,
+    attendance: process.Attendance | None = None,
+    shown_as: str | None = None,
+) -> Ended:
+    """As `run`, but for an interruption, which is part of the answer.
+
+    Args:
+        workspace: whose command it is.
+        command: for the shell.
+        log: path below `files/`.
+        timeout_s: after which it is ended.
+        root: its working directory.
+        grace_s: between SIGTERM and SIGKILL.
+        attendance: what goes along with it.
+        shown_as: the command as a user and the evidence see it, where it is not the very text.
+    """
     workspace.prepare_state()
-    path = workspace.files / log
-    print(f"$ {plain(command)}", flush=True)
+    path, shown = workspace.files / log, shown_as or command
+    print(f"$ {plain(shown)}", flush=True)
     if workspace.import_ahead:
         threading.Thread(target=_import, args=(workspace.import_ahead,), daemon=True).start()
     try:
-        outcome = process.run_command(command, root=root or workspace.root, log=path, timeout_s=timeout_s)
+        outcome = process.run_command(
+            command, root=root or workspace.root, log=path, timeout_s=timeout_s, grace_s=grace_s, attendance=attendance
+        )
     finally:
         secret_env.hide_in(path, os.environ)
-    if outcome.interrupted_by:
-        raise CommandInterruptedError(f"interrupted by {outcome.interrupted_by}: '{short(command)}' was ended")
-    return CommandRun(
-        command=command[:20_000],
+    ran = CommandRun(
+        command=shown[:20_000],
         exit_code=outcome.exit_code,
         is_timed_out=outcome.is_timed_out,
         duration_s=outcome.duration_s,
         log=records.file_ref(path, workspace.state),
         tail=secret_env.hidden(outcome.tail, os.environ),
     )
+    return Ended(ran, outcome.interrupted_by, outcome.stopped_by)
+
+
+def interruption(ended: Ended) -> str:
+    """That a command was ended by a signal of ours, in a line."""
+    return f"interrupted by {ended.interrupted_by}: '{short(ended.run.command)}' was ended"
 
 
 def _import(modules: Sequence[str]) -> None:

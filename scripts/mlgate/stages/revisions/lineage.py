@@ -213,11 +213,14 @@ def _too_shallow(commit: str, what: str) -> TooShallowError:
     return TooShallowError(f"Git history: this clone lacks {shown} ({what}); check out with `fetch-depth: 0`")
 
 
+_REACHES_THE_MODEL = {"command", "params", "launcher", "torchrun"}
+
+
 def _what_is_evaluated(config: Config) -> bytes:
     """The sections of mlgate.yaml that reach the model or its metrics."""
     chosen = {
         "prepare": config.data.prepare,
-        "train": config.train.model_dump(mode="json", exclude={"timeout"}) if config.train else None,
+        "train": config.train.model_dump(mode="json", include=_REACHES_THE_MODEL, exclude_defaults=True) if config.train else None,
         "evaluation": config.evaluation.model_dump(mode="json", exclude={"predict", "holdout", "model_files"}),
     }
     return json.dumps(chosen, sort_keys=True).encode()

@@ -30,8 +30,9 @@ from mlgate.stages.validation import profiles
 from mlgate.stages.validation.drifted import Drifted
 from mlgate.store import Store, open_store
 from mlgate.tables import spark
-from mlgate.tables.scan import Table, scan
+from mlgate.tables.scan import scan
 from mlgate.tables.spark import Spark, SparkTable
+from mlgate.tables.table import Table
 from mlgate.workspace import Workspace
 
 if TYPE_CHECKING:

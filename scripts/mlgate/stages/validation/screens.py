@@ -19,7 +19,8 @@ from mlgate.evaluation.dvc_history import NotThereError
 from mlgate.evidence import Annotation, DataRef, FileRef, ScreenedData, ScreenFindings, ScreenItem
 from mlgate.stages.baseline.data_of_baseline import EarlierData, open_earlier
 from mlgate.stages.revisions import lineage
-from mlgate.tables.scan import Table, scan
+from mlgate.tables.scan import scan
+from mlgate.tables.table import Table
 from mlgate.workspace import Workspace
 
 if TYPE_CHECKING:

@@ -1,0 +1,1 @@
+"""GPUs of this machine: found, checked, leased, watched and accounted for."""

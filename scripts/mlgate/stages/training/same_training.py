@@ -1,0 +1,53 @@
+"""Which training a run is about to do, as checkpoints and results of earlier runs are found by. One definition for both."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from mlgate.config import Config
+from mlgate.errors import InputError
+from mlgate.evidence import DataRef
+from mlgate.stages.revisions import lineage
+from mlgate.stages.training import working_tree
+from mlgate.training.checkpoints.identity import Identity
+from mlgate.workspace import Workspace
+
+
+def identify(
+    workspace: Workspace, data: Sequence[DataRef], params: Mapping[str, str], *, processes: int = 1, but_for: Iterable[str] = ()
+) -> Identity:
+    """What the training of a workspace is made of.
+
+    Args:
+        workspace: the model's, at a commit; what a form asked for is in its files.
+        data: as it was validated.
+        params: values of the parameter files.
+        processes: how many `launcher: torchrun` starts on each node.
+        but_for: more that a run writes, relative to the working directory, and that is no part of the code.
+
+    Raises:
+        InputError: there is no commit, or it is not in this clone.
+    """
+    train = workspace.config.train
+    if train is None or workspace.commit is None:
+        raise InputError("train: without a commit of Git nobody can tell whether another run trains the same")
+    is_torchrun = train.launcher == "torchrun"
+    return Identity(
+        model=workspace.config.model,
+        code_sha256=lineage.inputs_sha256(workspace, workspace.commit),
+        changed=working_tree.changed(workspace, but_for=[*but_for, *models(workspace.config)]),
+        data=[(reference.path, reference.hash) for reference in data],
+        params=params,
+        command=train.command,
+        launcher=train.launcher,
+        nodes=train.torchrun.nodes if is_torchrun else 1,
+        processes=processes if is_torchrun else 1,
+    )
+
+
+def models(config: Config) -> Iterator[str]:
+    """What the training writes as the model, as far as `evaluation` names it."""
+    evaluation = config.evaluation
+    yield from evaluation.model_files or ()
+    if evaluation.latency is not None and evaluation.latency.model is not None:
+        yield evaluation.latency.model

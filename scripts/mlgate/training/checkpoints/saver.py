@@ -1,0 +1,531 @@
+"""A training's checkpoints while it runs: the newest whole one is put into place, then what is new is saved on a period and at the end.
+
+Each save first copies what is whole to a folder of this machine, which takes no longer than the disk, and then sends it on to where it
+outlives the machine. No place that fails ends a training: it is said, and tried again.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from secrets import token_hex
+from typing import Literal
+
+from mlgate import evidence
+from mlgate.console import plain
+from mlgate.evidence import CheckpointRef, RunRef, TrainingCost
+from mlgate.training.checkpoints import restoring, snapshot
+from mlgate.training.checkpoints.manifest import Ending, Manifest, new_writer
+from mlgate.training.checkpoints.places import FolderPlace, Place, PlaceError
+from mlgate.training.checkpoints.restoring import Candidate, Mark, NotWholeError
+from mlgate.training.checkpoints.series import FOLDER, Series, Survey
+from mlgate.training.checkpoints.snapshot import NotTakenError, Stamp
+
+_TRIES = 3
+_PAUSE_S = 1.0
+_NICE = 10
+_LOOK_S = 0.1
+_NOTED_EVERY_S = 0.5
+_MOST_NOTED = 5000
+MOST_SENDING_S = 900.0
+"""How long a training that has ended may wait for its last checkpoint to be sent on."""
+MOST_TELLING_S = 60.0
+"""How long a training may wait for its place to say what is there, or to be told that the training was finished."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is saved where, of which training."""
+
+    folder: Path
+    """The training's own; absolute, no link."""
+    key: str
+    model: str
+    commit: str | None
+    run: RunRef | None
+    here: FolderPlace
+    """Of this machine, or where checkpoints are kept if that is a folder."""
+    store: Place | None
+    """Where they are sent on to."""
+    every_s: float
+    keep: int
+    tracked: frozenset[str] = frozenset()
+    """Files in the folder that Git tracks, relative to it: known, as they are part of the code."""
+    is_saving: bool = True
+    """False: another process of the same training saves, as rank 0 of several nodes."""
+    is_alone: bool = True
+    """False: machines train together, so all of them have to go on from the same, which only the common place has."""
+    is_fresh: bool = False
+    """Whether to begin from nothing, whatever there is."""
+
+    @property
+    def place(self) -> Place:
+        """Where checkpoints outlive the machine, if it has such a place."""
+        return self.store or self.here
+
+
+class Saver:
+    """`restore`, then `start`, then one of the endings: `finish`, or `keep_last`."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        say: Callable[[str], None],
+        step: Callable[[], float | None] = lambda: None,
+        spent: Callable[[], TrainingCost | None] = lambda: None,
+    ) -> None:
+        """
+        Args:
+            say: takes a line for the log, from any thread.
+            step: how far the training is, as far as it says.
+            spent: what it has taken, with all runs that it went on from.
+        """
+        self.plan = plan
+        self.resumed_from: CheckpointRef | None = None
+        self.last: CheckpointRef | None = None
+        self.saved = 0
+        self.passed_over: list[str] = []
+        self.remarks: list[str] = []
+        """What the report has to say besides."""
+        self.is_off = False
+        """Whether nothing can be saved, as nobody knows what the folder holds."""
+        self._say, self._step, self._spent = say, step, spent
+        self._here = Series(plan.here, plan.model, plan.key)
+        self._store = Series(plan.store, plan.model, plan.key) if plan.store is not None else None
+        self._writer = new_writer()
+        self._training = token_hex(16)
+        self._sequence = 0
+        self._base_s = 0.0
+        self._holds_s = 0.0
+        """Seconds of training that the folder held when it was last saved, or restored."""
+        self._began = time.time()
+        self._distrusted: set[str] = set()
+        self._hashes: dict[str, tuple[Stamp, str]] = {}
+        self._shelved: dict[str, Stamp] = {}
+        """As the folder looked when it was last saved, or restored."""
+        self._undelivered: Manifest | None = None
+        self._brought: set[str] = set()
+        """Contents of ours that the store has."""
+        self._series = [self._here, *([self._store] if self._store else [])]
+        self._local = threading.RLock()
+        self._pruning = threading.Lock()
+        self._wake = threading.Event()
+        self._is_ending = False
+        self._thread: threading.Thread | None = None
+        self._warned = ""
+        self._steps: deque[tuple[float, float | None]] = deque(maxlen=_MOST_NOTED)
+
+    # Before the training ----------------------------------------------------------------------------------------------------------
+
+    def restore(self) -> None:
+        """Put the newest whole checkpoint of this training into its folder. Where there is none, or none can be had, it stays empty.
+
+        Raises:
+            OSError: the folder cannot be read or written.
+        """
+        folder = self.plan.folder
+        restoring.clean(folder)
+        mark = restoring.read_mark(folder)
+        if mark is not None and mark.state == "restoring":
+            for entry in restoring.content(folder, self.plan.tracked):
+                shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
+        body = restoring.content(folder, self.plan.tracked)
+        if body and mark is None:
+            self.is_off = True
+            stranger = plain(body[0].name)
+            self.remarks.append(
+                f"{folder.name} holds files that mlgate knows nothing of ({stranger}…), so no checkpoint was put there and none is saved; "
+                "empty the folder"
+            )
+            return
+        surveys = self._surveys()
+        found = [] if self.plan.is_fresh else restoring.candidates(surveys, self.passed_over)
+        if body and mark is not None and not self.plan.is_fresh and self._goes_on_here(mark, found, surveys):
+            self._mark("training")
+            return
+        if body:
+            aside = restoring.put_aside(folder, self.plan.tracked)
+            self._say(f"  {folder.name} held checkpoints that are not gone on from; moved to {aside.name}")
+        for candidate in found:
+            if self._goes_on_from(candidate, [series for series, _ in surveys]):
+                break
+        self._mark("training")
+
+    def _surveys(self) -> list[tuple[Series, Survey]]:
+        """What there is on this machine and in the store; without what cannot be asked."""
+        found: list[tuple[Series, Survey]] = []
+        for series in self._series if self.plan.is_alone else self._series[-1:]:
+
+            def ask(series: Series = series) -> None:
+                for attempt in range(_TRIES):
+                    try:
+                        survey = series.survey()
+                        break
+                    except PlaceError as error:
+                        if not error.may_pass or attempt == _TRIES - 1:
+                            raise
+                        time.sleep(_PAUSE_S * 4**attempt)
+                found.append((series, survey))
+
+            if problem := _within(MOST_TELLING_S, ask, why=f"no answer within {MOST_TELLING_S:.0f} s"):
+                self.remarks.append(f"{series.place.description} could not be asked for checkpoints: {problem}")
+        return list(found)
+
+    def _goes_on_here(self, mark: Mark, found: Sequence[Candidate], surveys: Sequence[tuple[Series, Survey]]) -> bool:
+        """Whether the folder itself has the newest: of this very training, left by a run that was killed or interrupted on this machine."""
+        is_its = mark.key == self.plan.key and mark.state in ("training", "interrupted") and mark.boot and mark.boot == restoring.boot()
+        if not is_its or not self.plan.is_alone or any(mark.training in survey.finished for _, survey in surveys):
+            return False
+        with suppress(NotTakenError):
+            stamps = snapshot.listing(self.plan.folder)
+            files = {path: stamp for path, stamp in stamps.items() if path not in self.plan.tracked}
+            if not files:
+                return False
+            newest_s = max(stamp.modified_ns for stamp in files.values()) / 1e9
+            trained_s = mark.trained_s if mark.state == "interrupted" else mark.trained_s + max(newest_s - mark.since, 0)
+            best = found[0].manifest if found else None
+            if best is not None and best.trained_s > trained_s:
+                return False
+            self._training, self._base_s, self._holds_s = mark.training, trained_s, trained_s
+            is_saved = best is not None and best.training == mark.training and best.trained_s == trained_s and mark.state == "interrupted"
+            self._shelved = stamps if is_saved else {}
+            self.resumed_from = CheckpointRef(
+                name=best.name if best is not None and is_saved else self.plan.folder.name,
+                saved_at=(best.saved_at if best is not None and is_saved else datetime.fromtimestamp(newest_s, UTC)).isoformat(),
+                trained_s=trained_s,
+                step=best.step if best is not None and is_saved else None,
+                size_bytes=sum(stamp.size_bytes for stamp in stamps.values()),
+                spent=best.spent if best is not None and is_saved else None,
+            )
+            return True
+        return False
+
+    def _goes_on_from(self, candidate: Candidate, series: Sequence[Series]) -> bool:
+        manifest = candidate.manifest
+        mark = None
+        try:
+            with suppress(PlaceError):  # one that may only be read
+                mark = candidate.series.mark_reading(manifest)
+            aside = self._brought_here(candidate, series)
+        except (NotWholeError, PlaceError, OSError) as error:
+            why = error.strerror or error if isinstance(error, OSError) else error
+            self.passed_over.append(f"{manifest.name}: {why}")
+            self._distrusted.add(manifest.name)
+            return False
+        finally:
+            if mark is not None:
+                with suppress(PlaceError):
+                    candidate.series.place.remove([mark])
+        self._training, self._base_s, self._holds_s = manifest.training, manifest.trained_s, manifest.trained_s
+        self._mark("restoring")
+        restoring.put_in_place(aside, self.plan.folder)
+        self.resumed_from = _reference(manifest)
+        if self._store is None or candidate.series is self._store:  # else only this machine has it
+            self._shelved = snapshot.listing(self.plan.folder)
+        return True
+
+    def _brought_here(self, candidate: Candidate, series: Sequence[Series]) -> Path:
+        for attempt in range(_TRIES):
+            try:
+                return restoring.bring(candidate, series, self.plan.folder)
+            except PlaceError as error:
+                if not error.may_pass or attempt == _TRIES - 1:
+                    raise
+                time.sleep(_PAUSE_S * 4**attempt)
+        raise AssertionError
+
+    # While it runs ----------------------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """The training begins: from now on what is new is saved on the period."""
+        self._began = time.time()
+        self._mark("training")
+        if self.resumed_from is not None and not self._shelved:
+            self.save_soon()  # only this machine has it yet
+        if self.plan.is_saving and not self.is_off:
+            self._thread = threading.Thread(target=self._save_now_and_then, daemon=True, name="mlgate-checkpoints")
+            self._thread.start()
+
+    def save_soon(self) -> None:
+        """Save what is new without waiting for the period. Returns at once."""
+        self._wake.set()
+
+    def _save_now_and_then(self) -> None:
+        with suppress(OSError, AttributeError):  # on Linux of this thread alone: the training comes first
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
+        while self._waited():
+            try:
+                manifest = self._shelve("running") or self._undelivered
+                if manifest is not None:
+                    self._deliver(manifest, is_last=False)
+                    self._warned = ""
+            except (PlaceError, NotTakenError) as error:
+                if not self._is_ending:
+                    self._warn(f"checkpoint not saved: {error}; tried again in {self.plan.every_s:,.0f} s")
+
+    def _waited(self) -> bool:
+        """Wait for the period, or to be woken; whether the training still goes on then. Meanwhile it is noted how far that is."""
+        deadline = time.monotonic() + self.plan.every_s
+        while (rest := deadline - time.monotonic()) > 0 and not self._wake.wait(min(rest, _NOTED_EVERY_S)):
+            self._steps.append((time.time(), self._step()))
+        self._wake.clear()
+        return not self._is_ending
+
+    def _step_of(self, newest_s: float) -> float | None:
+        """How far the training was when the newest file was written."""
+        self._steps.append((time.time(), self._step()))
+        return min(self._steps, key=lambda noted: abs(noted[0] - newest_s))[1]
+
+    def _shelve(self, ending: Ending, is_wanted: Callable[[], bool] = lambda: True) -> Manifest | None:
+        """Copy what stands whole to this machine's folder, if it is new. Raises PlaceError, NotTakenError."""
+        with self._local:
+            if (stamps := snapshot.listing(self.plan.folder)) == self._shelved or not set(stamps) - self.plan.tracked:
+                return None
+            place = self.plan.here
+            survey = self._here.survey()
+            at_hand = survey.contents.get(self._writer, set()) | self._brought
+            try:
+                taken = snapshot.take(
+                    self.plan.folder,
+                    self._folder_here(),
+                    self._hashes,
+                    at_hand,
+                    is_synced=place.is_synced,
+                    is_wanted=lambda: is_wanted() if ending != "running" else not self._is_ending,
+                )
+            except OSError as error:
+                raise PlaceError(f"{place.description}: {error.strerror or error}") from None
+            self._sequence += 1
+            manifest = Manifest(
+                key=self.plan.key,
+                training=self._training,
+                writer=self._writer,
+                sequence=self._sequence,
+                model=self.plan.model,
+                commit=self.plan.commit,
+                run=self.plan.run,
+                saved_at=evidence.now(),
+                trained_s=self._trained_s(taken.newest_s),
+                step=self._step_of(taken.newest_s),
+                spent=self._spent(),
+                ending=ending,
+                files=taken.files,
+            )
+            try:
+                self._here.publish(manifest)
+            except PlaceError as error:
+                raise PlaceError(f"{place.description}: {error}", is_full=error.is_full, may_pass=error.may_pass) from None
+            self._hashes = {file.path: (taken.stamps[file.path], file.sha256) for file in taken.files}
+            self._shelved, self._holds_s = dict(taken.stamps), manifest.trained_s
+            survey.manifests.append(manifest)
+            survey.contents.setdefault(self._writer, set()).update(file.sha256 for file in manifest.files)
+            if self._store is None:
+                self._count(manifest)
+                self._here.prune(survey, self.plan.keep, self._writer, self._distrusted)
+            else:
+                self._undelivered = manifest
+                self._here.prune(survey, 1, self._writer, self._distrusted)
+            return manifest
+
+    def _deliver(self, manifest: Manifest, *, is_last: bool) -> None:
+        """Send a checkpoint on to where it outlives the machine. Raises PlaceError."""
+        if self._store is None:
+            return
+        try:
+            survey, there = self._sent(self._store, manifest, is_last=is_last)
+        except PlaceError as error:
+            raise PlaceError(f"{self._store.place.description}: {error}", is_full=error.is_full, may_pass=error.may_pass) from None
+        self._count(manifest)
+        with self._pruning:
+            if self._is_ending and not is_last:
+                return  # the last one may use contents that would go now
+            try:
+                self._store.prune(survey, self.plan.keep, self._writer, self._distrusted)
+            except PlaceError as error:
+                self._warn(f"{self._store.place.description}: older checkpoints cannot be removed: {error}")
+        self._forget_here(manifest, there)
+
+    def _folder_here(self) -> Path:
+        """Where this machine has the contents that this run brings."""
+        return self.plan.here.below(FOLDER, self.plan.model, self.plan.key, "files", self._writer).path
+
+    def _sent(self, store: Series, manifest: Manifest, *, is_last: bool) -> tuple[Survey, set[str]]:
+        """Bring a checkpoint to the store; what is there, with it, and which contents of ours."""
+        survey = store.survey()
+        there = survey.contents.setdefault(self._writer, set())
+        for file in manifest.files:
+            if file.sha256 in there:
+                continue
+            if self._is_ending and not is_last:
+                raise PlaceError("a newer one is about to be saved")
+            name = store.content(self._writer, file.sha256)
+            source = self._folder_here() / file.sha256
+            if not source.is_file():  # the store had it, and somebody removed it: all is copied anew next time
+                self._brought, self._shelved = set(), {}
+                raise PlaceError("what was brought there before is gone")
+            store.place.send(name, source)
+            there.add(file.sha256)
+        store.publish(manifest)
+        survey.manifests.append(manifest)
+        return survey, there
+
+    def _forget_here(self, delivered: Manifest, there: set[str]) -> None:
+        """Remove from this machine what the store has now."""
+        with self._local, suppress(PlaceError):
+            self._brought = set(there)
+            survey = self._here.survey()
+            gone = [one for one in survey.manifests if one.order <= delivered.order]
+            survey.manifests = [one for one in survey.manifests if one.order > delivered.order]
+            self._here.place.remove(f"saved/{one.name}" for one in gone)
+            self._here.prune(survey, 1, self._writer)
+            if self._undelivered is not None and self._undelivered.sequence <= delivered.sequence:
+                self._undelivered = None
+
+    # At its end -------------------------------------------------------------------------------------------------------------------
+
+    def finish(self) -> None:
+        """The training came to its end: nobody needs its checkpoints to go on from."""
+        self._end_thread()
+        self._mark("finished")
+        if not self.plan.is_saving or self.is_off or (self.resumed_from is None and self._sequence == 0):
+            return
+        for series in self._series:
+
+            def tell(series: Series = series) -> None:
+                series.finish(self._training)
+                series.end(self._writer)
+
+            if problem := _within(MOST_TELLING_S, tell, why=f"no answer within {MOST_TELLING_S:.0f} s"):
+                self._warn(f"{series.place.description}: cannot be told that the training was finished: {problem}")
+        if self._store is not None:
+            self._forget_all_here()
+
+    def keep_last(self, ending: Literal["interrupted", "failed"], left_s: Callable[[], float] = lambda: math.inf) -> CheckpointRef | None:
+        """The training was ended, or ended with an error: save what it left. Returns what was saved, None where nothing is new.
+
+        What was copied on this machine is safe, whatever becomes of the sending: the next run here finds it.
+
+        Args:
+            left_s: how many seconds there are before this process has to do something else; asked again and again.
+        """
+        self._end_thread()
+        before = self.last
+        if not self.plan.is_saving or self.is_off:
+            return None
+        problem = ""
+        try:
+            manifest = self._shelve(ending, lambda: left_s() > 0) or self._undelivered
+            self._mark(ending)
+        except (PlaceError, NotTakenError) as error:
+            manifest, problem = self._undelivered, str(error)
+            if ending == "failed":
+                self._mark(ending)
+        if manifest is not None and self._store is not None:
+            last = manifest
+            late = f"{self.plan.place.description}: not sent in the time that was left"
+            problem = _within(MOST_SENDING_S, lambda: self._send_last(last), why=late, left_s=left_s) or problem
+            if problem:
+                problem += f"; it lies in {self._here.place.description}, and only a run there goes on from it"
+        if problem:
+            self._warn(f"checkpoint not saved: {problem}")
+        if self._sequence:
+            with suppress(PlaceError):
+                self._here.end(self._writer)
+        return self.last if self.last is not before else None
+
+    def _send_last(self, manifest: Manifest) -> None:
+        """Raises PlaceError."""
+        assert self._store is not None  # noqa: S101 -- for the type checker
+        with self._pruning:
+            pass  # what the period's thread is just removing there is not counted on
+        for attempt in range(_TRIES):
+            try:
+                self._deliver(manifest, is_last=True)
+                break
+            except PlaceError as error:
+                if not error.may_pass or attempt == _TRIES - 1:
+                    raise
+            time.sleep(_PAUSE_S * 2**attempt)
+        self._store.end(self._writer)
+
+    def _forget_all_here(self) -> None:
+        """Remove what this machine has of a training that nobody will go on with."""
+        with suppress(PlaceError):
+            survey = self._here.survey()
+            gone = [one for one in survey.manifests if one.training == self._training]
+            self._here.place.remove(f"saved/{one.name}" for one in gone)
+            survey.manifests = [one for one in survey.manifests if one.training != self._training]
+            self._here.prune(survey, 1, self._writer)
+
+    def _end_thread(self) -> None:
+        """Have the period's thread end; what it is just sending is not waited for."""
+        self._is_ending = True
+        self._wake.set()
+
+    def _trained_s(self, newest_s: float) -> float:
+        """Seconds of training that a checkpoint holds whose newest file is from then."""
+        return self._base_s + max(min(newest_s, time.time()) - self._began, 0)
+
+    def _count(self, manifest: Manifest) -> None:
+        self.saved += 1
+        self.last = _reference(manifest)
+
+    def _mark(self, state: Literal["restoring", "training", "interrupted", "failed", "finished"]) -> None:
+        """Say in the folder whose its content is. Raises OSError before the training."""
+        if self.is_off:
+            return
+        trained_s = self._base_s if state in ("restoring", "training") else self._holds_s
+        mark = Mark(key=self.plan.key, training=self._training, state=state, trained_s=trained_s, since=time.time(), boot=restoring.boot())
+        try:
+            restoring.write_mark(self.plan.folder, mark)
+        except OSError as error:
+            if state in ("restoring", "training"):
+                raise
+            self._warn(f"{self.plan.folder.name}: cannot be written: {error.strerror}")
+
+    def _warn(self, text: str) -> None:
+        """Say it once, and again when something else was said meanwhile."""
+        if text != self._warned:
+            self._say(f"  ! {plain(text)}")
+            if text not in self.remarks:
+                self.remarks.append(plain(text))
+        self._warned = text
+
+
+def _within(seconds: float, act: Callable[[], None], why: str, left_s: Callable[[], float] = lambda: math.inf) -> str:
+    """Do something that asks a place, but wait no longer than that, or than there is time. Returns why it was not done, or nothing."""
+    problem = [why]
+
+    def run() -> None:
+        try:
+            act()
+            problem[0] = ""
+        except PlaceError as error:
+            problem[0] = str(error)
+
+    thread = threading.Thread(target=run, daemon=True, name="mlgate-last-checkpoint")
+    thread.start()
+    deadline = time.monotonic() + seconds
+    while thread.is_alive() and (rest := min(deadline - time.monotonic(), left_s())) > 0:
+        thread.join(min(rest, _LOOK_S))
+    return problem[0]
+
+
+def _reference(manifest: Manifest) -> CheckpointRef:
+    return CheckpointRef(
+        name=manifest.name,
+        saved_at=manifest.saved_at.isoformat(),
+        trained_s=manifest.trained_s,
+        step=manifest.step,
+        size_bytes=manifest.size_bytes,
+        spent=manifest.spent,
+    )

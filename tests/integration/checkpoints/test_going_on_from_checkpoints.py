@@ -1,0 +1,384 @@
+"""A training that was ended goes on from the newest whole checkpoint of its own, and from nothing else. Real folders."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from integration.checkpoints.checkpoint_runs import OTHER_KEY, Begin, Run, begun, contents, kept
+from mlgate.training.checkpoints import restoring
+from mlgate.training.checkpoints.places import FolderPlace
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    return tmp_path / "place"
+
+
+@pytest.fixture
+def begin(tmp_path: Path, place: Path) -> Begin:
+    """Runs on one machine after another: each with a folder of its own."""
+    count = 0
+
+    def run(**settings: Any) -> Run:
+        nonlocal count
+        count += 1
+        return begun(settings.pop("folder", tmp_path / f"machine-{count}" / "checkpoints"), FolderPlace(place, "the place"), **settings)
+
+    return run
+
+
+def test_an_interrupted_training_goes_on_with_all_its_files(begin: Begin) -> None:
+    first = begin()
+    assert first.saver.resumed_from is None
+    first.write(model="weights", optimizer__state="momentum")
+    saved = first.saver.keep_last("interrupted")
+    assert saved is not None
+    second = begin()
+    assert second.content() == {"model": "weights", "optimizer/state": "momentum"}
+    assert second.saver.resumed_from == saved
+
+
+def test_what_is_being_written_and_what_is_hidden_is_not_saved(begin: Begin) -> None:
+    run = begin()
+    run.write(model="whole")
+    for name in ("next.tmp", "download.part", ".cache"):
+        (run.folder / name).write_text("half")
+    (run.folder / "epoch-2.tmp").mkdir()
+    (run.folder / "epoch-2.tmp" / "model").write_text("half")
+    run.saver.keep_last("interrupted")
+    assert begin().content() == {"model": "whole"}
+
+
+def test_the_time_trained_adds_up_over_the_runs(begin: Begin) -> None:
+    times = []
+    for step in range(3):
+        run = begin()
+        time.sleep(0.05)
+        run.write(model=str(step))
+        saved = run.saver.keep_last("interrupted")
+        assert saved is not None
+        times.append(saved.trained_s)
+    assert times[0] >= 0.04
+    assert times[1] >= times[0] + 0.04
+    assert times[2] >= times[1] + 0.04
+    assert times[2] < 2
+
+
+def test_nothing_new_writes_nothing(begin: Begin, place: Path) -> None:
+    run = begin()
+    run.write(model="weights")
+    assert run.saver.keep_last("interrupted") is not None
+    before = sorted(place.rglob("saved/*"))
+    second = begin()
+    assert second.saver.keep_last("interrupted") is None
+    assert sorted(place.rglob("saved/*")) == before
+
+
+@pytest.mark.parametrize(
+    ("damage", "why"),
+    [
+        (lambda path: path.write_bytes(path.read_bytes()[:-1]), "fewer than 10,000 bytes"),
+        (lambda path: path.write_bytes(b""), "fewer than 10,000 bytes"),
+        (lambda path: path.write_bytes(path.read_bytes() + b"x"), "more than 10,000 bytes"),
+        (lambda path: path.write_bytes(b"X" + path.read_bytes()[1:]), "model was changed (SHA-256 differs)"),
+        (lambda path: path.unlink(), "is not whole, 1 of its 1 files are missing"),
+        (lambda path: (path.unlink(), path.symlink_to("/etc/hostname")), "Too many levels of symbolic links"),
+        (lambda path: (path.unlink(), os.mkfifo(path)), "no regular file"),
+    ],
+)  # fmt: skip
+def test_a_cut_or_changed_one_is_passed_over_for_the_one_before(
+    begin: Begin, place: Path, damage: Callable[[Path], object], why: str
+) -> None:
+    first = begin()
+    first.write(model="a" * 10_000)
+    first.saver._shelve("running")
+    first.write(model="b" * 10_000)
+    first.saver.keep_last("interrupted")
+    newest = max(kept(place), key=lambda one: one.order)
+    damage(next(path for path in contents(place) if path.name == newest.files[0].sha256))
+    second = begin()
+    assert second.content() == {"model": "a" * 10_000}
+    assert [line.partition(": ")[2] for line in second.saver.passed_over] == [why]
+    assert second.saver.passed_over[0].startswith(newest.name)
+
+
+def test_what_follows_a_broken_one_is_kept_and_gone_on_from(begin: Begin, place: Path) -> None:
+    first = begin()
+    time.sleep(0.3)
+    first.write(model="long trained")
+    first.saver.keep_last("interrupted")
+    for path in contents(place):
+        path.write_bytes(b"damaged, same len")
+    for step in range(3):
+        run = begin(keep=1)
+        run.write(model=f"anew {step}")
+        run.saver.keep_last("interrupted")
+    assert begin().content() == {"model": "anew 2"}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"files": [{"path": "../../outside", "size_bytes": 1, "sha256": "0" * 64}]},
+        {"files": [{"path": "/tmp/outside", "size_bytes": 1, "sha256": "0" * 64}]},
+        {"files": [{"path": "a/./b", "size_bytes": 1, "sha256": "0" * 64}]},
+        {"files": [{"path": ".git/hooks/pre-commit", "size_bytes": 1, "sha256": "0" * 64}]},
+        {"files": [{"path": ".mlgate-checkpoints.json", "size_bytes": 1, "sha256": "0" * 64}]},
+        {"files": [{"path": "a", "size_bytes": 1, "sha256": "../../../secret"}]},
+        {"files": [{"path": "a", "size_bytes": -1, "sha256": "0" * 64}]},
+        {"files": [{"path": "a", "size_bytes": 1, "sha256": "0" * 64}, {"path": "a/b", "size_bytes": 1, "sha256": "0" * 64}]},
+        {"files": []},
+        {"schema_version": 2},
+        {"trained_s": -1},
+        {"trained_s": "NaN"},
+        {"unknown": 1},
+        {"key": OTHER_KEY},
+        {"writer": "00000000-000000000000"},
+    ],
+)
+def test_a_manifest_that_was_tampered_with_is_passed_over(begin: Begin, place: Path, tmp_path: Path, change: dict[str, Any]) -> None:
+    first = begin()
+    first.write(model="weights")
+    first.saver.keep_last("interrupted")
+    (path,) = place.rglob("saved/*.json")
+    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+    second = begin()
+    assert second.content() == {}
+    assert second.saver.resumed_from is None
+    assert len(second.saver.passed_over) == 1
+    assert not (tmp_path / "outside").exists()
+
+
+def test_a_manifest_cut_anywhere_is_passed_over(begin: Begin, place: Path) -> None:
+    first = begin()
+    first.write(model="weights")
+    first.saver.keep_last("interrupted")
+    (path,) = place.rglob("saved/*.json")
+    whole = path.read_bytes()
+    for length in range(0, len(whole) - 2, 97):
+        path.write_bytes(whole[:length])
+        assert begin().saver.resumed_from is None
+
+
+def test_one_that_says_it_is_larger_than_the_disk_is_passed_over_before_anything_is_brought(begin: Begin, place: Path) -> None:
+    first = begin()
+    first.write(model="weights")
+    first.saver.keep_last("interrupted")
+    (path,) = place.rglob("saved/*.json")
+    record = json.loads(path.read_text())
+    record["files"][0]["size_bytes"] = 2**52
+    path.write_text(json.dumps(record))
+    second = begin()
+    assert second.content() == {}
+    assert "needs 4,503,599,627,370,496 bytes, and the disk has" in second.saver.passed_over[0]
+
+
+def test_another_training_never_goes_on_from_it(begin: Begin) -> None:
+    first = begin()
+    first.write(model="weights")
+    first.saver.keep_last("interrupted")
+    assert begin(key=OTHER_KEY).content() == {}
+
+
+def test_nobody_goes_on_from_a_training_that_was_finished(begin: Begin) -> None:
+    first = begin()
+    first.write(model="half way")
+    first.saver._shelve("running")
+    first.write(model="trained")
+    first.saver.finish()
+    second = begin()
+    assert second.content() == {}
+    assert [line.partition(": ")[2] for line in second.saver.passed_over] == ["its training was finished"]
+    second.write(model="trained again, half way")
+    second.saver.keep_last("interrupted")
+    assert begin().content() == {"model": "trained again, half way"}
+
+
+def test_what_a_training_left_that_failed_is_kept_and_not_gone_on_from(begin: Begin, place: Path) -> None:
+    first = begin()
+    first.write(model="good")
+    first.saver._shelve("running")
+    first.write(model="nan")
+    first.saver.keep_last("failed")
+    assert sorted(one.ending for one in kept(place)) == ["failed", "running"]
+    second = begin()
+    assert second.content() == {"model": "good"}
+    assert [line.partition(": ")[2] for line in second.saver.passed_over] == ["saved after the training had failed"]
+
+
+def test_the_newest_are_kept_and_the_rest_is_removed_with_its_contents(begin: Begin, place: Path) -> None:
+    run = begin(keep=2)
+    run.write(constant="the same in all")
+    for step in range(5):
+        run.write(model=f"weights {step}")
+        run.saver._shelve("running")
+    assert [one.sequence for one in kept(place)] == [4, 5]
+    assert len(contents(place)) == 3  # the one that did not change is there once
+    assert begin().content() == {"model": "weights 4", "constant": "the same in all"}
+
+
+def test_one_that_another_job_is_just_reading_stays(begin: Begin, place: Path) -> None:
+    run = begin(keep=1)
+    run.write(model="0")
+    run.saver._shelve("running")
+    survey = run.saver._here.survey()
+    mark = run.saver._here.mark_reading(survey.manifests[0])
+    for step in range(1, 4):
+        run.write(model=str(step))
+        run.saver._shelve("running")
+    assert [one.sequence for one in kept(place)] == [1, 4]
+    run.saver._here.place.remove([mark])
+    run.write(model="4")
+    run.saver._shelve("running")
+    assert [one.sequence for one in kept(place)] == [5]
+
+
+def test_what_dead_runs_left_without_a_manifest_is_swept(begin: Begin, place: Path, tmp_path: Path) -> None:
+    first = begin()
+    first.write(model="weights")
+    first.saver.keep_last("interrupted")
+    series = next(place.rglob("files")).parent
+    (series / "files" / "60000000-0123456789ab").mkdir()
+    (series / "files" / "60000000-0123456789ab" / ("d" * 64)).write_text("a run of 2021 that was killed")
+    alive = f"{int(time.time()):08x}-0123456789ab"
+    (series / "files" / alive).mkdir()
+    (series / "files" / alive / ("e" * 64)).write_text("just being brought")
+    second = begin(keep=1)
+    second.write(model="more")
+    second.saver.keep_last("interrupted")
+    assert sorted(path.read_text() for path in contents(place)) == ["just being brought", "more"]
+
+
+def test_begin_from_nothing_when_asked_to(begin: Begin) -> None:
+    first = begin()
+    first.write(model="weights")
+    first.saver.keep_last("interrupted")
+    assert begin(is_fresh=True).content() == {}
+    assert begin().content() == {"model": "weights"}
+
+
+def test_a_folder_that_somebody_else_filled_is_left_alone_and_never_saved(begin: Begin, tmp_path: Path, place: Path) -> None:
+    first = begin()
+    first.write(model="weights")
+    first.saver.keep_last("interrupted")
+    folder = tmp_path / "laptop"
+    folder.mkdir()
+    (folder / "mine.pt").write_text("of unknown code")
+    second = begin(folder=folder)
+    assert second.content() == {"mine.pt": "of unknown code"}
+    assert second.saver.remarks == [
+        "laptop holds files that mlgate knows nothing of (mine.pt…), so no checkpoint was put there and none is saved; empty the folder"
+    ]
+    second.write(model="made of unknown code")
+    assert second.saver.keep_last("interrupted") is None
+    assert begin().content() == {"model": "weights"}
+
+
+def test_what_another_training_left_in_the_folder_is_put_aside(begin: Begin, tmp_path: Path) -> None:
+    folder = tmp_path / "laptop"
+    first = begin(folder=folder, key=OTHER_KEY)
+    first.write(model="of the code before")
+    first.saver.keep_last("interrupted")
+    second = begin(folder=folder)
+    assert second.content() == {}
+    assert (tmp_path / ".laptop.before" / "model").read_text() == "of the code before"
+    assert (tmp_path / ".laptop.before" / ".gitignore").read_text() == "*\n"
+
+
+def test_on_the_same_machine_the_folder_itself_is_gone_on_from(begin: Begin, tmp_path: Path, place: Path) -> None:
+    """The run was killed before it could save anything."""
+    folder = tmp_path / "laptop"
+    first = begin(folder=folder)
+    time.sleep(0.05)
+    first.write(model="not saved yet")
+    second = begin(folder=folder)
+    assert second.content() == {"model": "not saved yet"}
+    assert second.saver.resumed_from is not None
+    assert second.saver.resumed_from.trained_s >= 0.04
+    assert kept(place) == []
+    second.saver.keep_last("interrupted")
+    assert begin().content() == {"model": "not saved yet"}
+
+
+def test_the_folder_of_a_training_that_failed_or_was_finished_is_not_gone_on_from(begin: Begin, tmp_path: Path) -> None:
+    for end in ("failed", "finished"):
+        first = begin(folder=tmp_path / end)
+        first.write(model=end)
+        first.saver.finish() if end == "finished" else first.saver.keep_last("failed")
+        assert begin(folder=tmp_path / end).content() == {}
+
+
+def test_after_the_machine_was_started_anew_only_what_was_checked_is_taken(
+    begin: Begin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "laptop"
+    first = begin(folder=folder)
+    first.write(model="saved")
+    first.saver._shelve("running")
+    first.write(model="perhaps not on the disk")
+    mark = restoring.read_mark(folder)
+    assert mark is not None
+    restoring.write_mark(folder, mark.model_copy(update={"boot": "the boot before"}))
+    assert begin(folder=folder).content() == {"model": "saved"}
+
+
+def test_files_that_git_has_there_stay(begin: Begin, tmp_path: Path) -> None:
+    first = begin()
+    first.write(model="weights")
+    first.saver.keep_last("interrupted")
+    folder = tmp_path / "checkout"
+    (folder / "start").mkdir(parents=True)
+    (folder / "start" / "README").write_text("in Git")
+    second = begin(folder=folder, tracked=frozenset({"start/README"}))
+    assert second.content() == {"start/README": "in Git", "model": "weights"}
+
+
+def test_links_and_devices_are_refused_with_a_word(begin: Begin, place: Path) -> None:
+    run = begin()
+    run.write(model="weights")
+    (run.folder / "latest").symlink_to("model")
+    assert run.saver.keep_last("interrupted") is None
+    assert run.saver.remarks == [
+        "checkpoint not saved: checkpoints/latest: is a link; only files are saved: put a file there, with the name of the other in it"
+    ]
+    assert kept(place) == []
+
+
+def test_machines_that_train_together_go_on_from_the_same(begin: Begin, tmp_path: Path) -> None:
+    first = begin(is_alone=False)
+    first.write(model="common")
+    first.saver.keep_last("interrupted")
+    folder = tmp_path / "node"
+    node = begin(folder=folder, is_alone=False, is_saving=False)
+    assert node.content() == {"model": "common"}
+    node.write(model="of this node alone")
+    assert node.saver.keep_last("interrupted") is None
+    assert begin(folder=folder, is_alone=False, is_saving=False).content() == {"model": "common"}
+
+
+def test_new_checkpoints_are_saved_on_the_period_and_at_once_when_asked(begin: Begin, place: Path) -> None:
+    run = begin(every_s=0.05)
+    run.write(model="1")
+    wait_for(lambda: len(kept(place)) == 1)
+    run.write(model="2")
+    wait_for(lambda: len(kept(place)) == 2)
+    patient = begin(every_s=3600)
+    patient.write(model="3")
+    patient.saver.save_soon()
+    wait_for(lambda: any(one.writer == patient.saver._writer for one in kept(place)))
+    run.saver.finish()
+    patient.saver.finish()
+
+
+def wait_for(is_so: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 10
+    while not is_so():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
