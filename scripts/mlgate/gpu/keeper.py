@@ -1,6 +1,6 @@
 """The keeper of a lease: a process that holds a training's GPUs together with mlgate, and when mlgate dies ends the training before it lets
-go of them. Started by `lease` as a program: `python -I -S keeper.py <mark> <pid of mlgate> <descriptors of the locks, by commas>
-<descriptor of the file that who waits watches>`.
+go of them; of a training without GPUs it only does the second. Started by `lease` as a program: `python -I -S keeper.py <mark> <pid of
+mlgate>`, and where there are GPUs `<descriptors of the locks, by commas> <descriptor of the file that who waits watches>`.
 
 It sleeps in one system call while mlgate lives. Standard library and `mlgate.process` only: a waiting training must not cost memory.
 """
@@ -35,7 +35,7 @@ _SETTLED_S = 1.0
 _AGAIN_S = 0.1
 
 
-def main(mark: str, owner: int, locks: Sequence[int], watched: int) -> None:
+def main(mark: str, owner: int, locks: Sequence[int] = (), watched: int | None = None) -> None:
     """Wait for mlgate; if it was not the one to end this, end the training."""
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # it ends when mlgate does
@@ -51,8 +51,9 @@ def main(mark: str, owner: int, locks: Sequence[int], watched: int) -> None:
     if is_over is None and watch.wait(None):
         return
     _end(_Training(Processes(None, mark), locks, watch.session))
-    with suppress(OSError):
-        os.utime(watched)
+    if watched is not None:
+        with suppress(OSError):
+            os.utime(watched)
     os._exit(0)  # the locks are free when this process is no more, so without taking Python apart
 
 
@@ -179,4 +180,5 @@ def _end(training: _Training) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), [int(lock) for lock in sys.argv[3].split(",")], int(sys.argv[4]))
+    held = ([int(lock) for lock in sys.argv[3].split(",")], int(sys.argv[4])) if len(sys.argv) > 3 else ()
+    main(sys.argv[1], int(sys.argv[2]), *held)

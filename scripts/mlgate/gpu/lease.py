@@ -13,8 +13,8 @@ import select
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
@@ -143,6 +143,16 @@ def acquire(
         lease.release()
         raise
     return lease
+
+
+@contextmanager
+def kept(mark: str) -> Iterator[None]:
+    """A training without devices of its own: its processes, too, end when we die while the block lasts. Raises InfrastructureError."""
+    process = _Keeper(mark)
+    try:
+        yield
+    finally:
+        process.dismiss()
 
 
 def occupied(devices: Sequence[Leasable], environ: Mapping[str, str] | None = None) -> dict[str, Holder | None]:
@@ -377,8 +387,9 @@ class _Place:
 class _Keeper:
     """The process that holds the locks with us."""
 
-    def __init__(self, mark: str, descriptors: Sequence[int], watched: int) -> None:
-        argv = [sys.executable, "-I", "-S", keeper.__file__, mark, str(os.getpid()), ",".join(map(str, descriptors)), str(watched)]
+    def __init__(self, mark: str, descriptors: Sequence[int] = (), watched: int | None = None) -> None:
+        locks = [] if watched is None else [",".join(map(str, descriptors)), str(watched)]
+        argv = [sys.executable, "-I", "-S", keeper.__file__, mark, str(os.getpid()), *locks]
         # Without RUNNER_TRACKING_ID, by which the runner's clean-up would find it, and without secrets.
         environ = {name: os.environ[name] for name in _KEEPER_ENVIRONMENT if name in os.environ}
         try:
@@ -390,11 +401,11 @@ class _Keeper:
                 bufsize=0,
                 cwd="/",
                 env=environ,
-                pass_fds=(*descriptors, watched),
+                pass_fds=(*descriptors, *([] if watched is None else [watched])),
                 start_new_session=True,
             )
         except OSError as error:
-            raise InfrastructureError(f"the process that keeps the leased GPUs cannot be started: {error.strerror}") from None
+            raise InfrastructureError(f"the process that ends a training when mlgate dies cannot be started: {error.strerror}") from None
         try:
             self._wait_for_start()
         except BaseException:
@@ -406,7 +417,7 @@ class _Keeper:
         assert stdout is not None  # noqa: S101 -- for the type checker: we asked for a pipe
         readable, _, _ = select.select([stdout], [], [], _KEEPER_STARTS_S)
         if not readable or stdout.read(1) != keeper.READY:
-            raise InfrastructureError("the process that keeps the leased GPUs did not start; run again, and say so if it stays")
+            raise InfrastructureError("the process that ends a training when mlgate dies did not start; run again, and say so if it stays")
         stdout.close()
 
     def dismiss(self) -> None:

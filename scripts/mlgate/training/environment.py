@@ -21,6 +21,7 @@ from typing import Annotated
 from pydantic import Field, StringConstraints, ValidationError
 
 from mlgate import process
+from mlgate.console import plain
 from mlgate.errors import InputError
 from mlgate.evidence import Record
 
@@ -63,7 +64,7 @@ class Environment(Record):
             if mine != theirs:
                 found.append(f"{name} {mine or 'none'} -> {theirs or 'none'}")
         more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
-        return ", ".join(found[:_SHOWN]) + more
+        return plain(", ".join(found[:_SHOWN])) + more
 
 
 class UnknownEnvironmentError(Exception):

@@ -17,6 +17,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+from mlgate.console import plain
 from mlgate.evidence import CurvePoint, ProgressFindings
 from mlgate.training.position import Loops, Position
 from mlgate.training.progress_lines import parse
@@ -34,6 +35,8 @@ _LEAST_BYTES = 4 * 1024
 _LINE_ENDS = re.compile(rb"[\r\n]+")
 _TORN_RETRY_S = 0.02
 _HISTORY = 60
+_MOST_LEFT_S = 1e9
+"""An estimate of thirty years is none."""
 
 
 @dataclass
@@ -202,7 +205,8 @@ def time_left(history: Sequence[tuple[float, float]], total: float | None, now: 
     rate = statistics.median(rates) if rates else 0.0
     if rate <= 0:
         return None
-    return max((total - history[-1][1]) / rate - (now - history[-1][0]), 0.0)
+    left_s = max((total - history[-1][1]) / rate - (now - history[-1][0]), 0.0)
+    return left_s if left_s < _MOST_LEFT_S else None
 
 
 @dataclass(frozen=True)
@@ -264,7 +268,7 @@ def declared_in(text: bytes) -> Declared | None:
     if not isinstance(found, dict):
         return None
     step, total, unit, metrics = _number(found.get("step")), _number(found.get("total")), found.get("unit"), found.get("metrics")
-    numbers = {name[:_MAX_NAME]: _number(value) for name, value in metrics.items()} if isinstance(metrics, dict) else {}
+    numbers = {plain(name[:_MAX_NAME])[:_MAX_NAME]: _number(value) for name, value in metrics.items()} if isinstance(metrics, dict) else {}
     kept = {name: value for name, value in list(numbers.items())[:_MAX_METRICS] if value is not None}
     return Declared(
         step=step if step is not None and step >= 0 else None,

@@ -66,7 +66,7 @@ class Result(Record):
     model: Text
     commit: Commit | None
     run: RunRef | None
-    trained_at: datetime
+    trained_at: Moment
     duration_s: Annotated[float, Field(ge=0, le=1e10)]
     cost: TrainingCost | None = None
     """What the training took, with all runs that led to it."""
@@ -76,6 +76,9 @@ class Result(Record):
     def _has_each_file_once(self) -> Self:
         if len({file.path for file in self.files}) < len(self.files):
             raise ValueError("a file is listed twice")
+        paths = {file.path for file in self.files}
+        if any(str(parent) in paths for path in paths for parent in PurePosixPath(path).parents):
+            raise ValueError("a file is listed as a folder, too")
         return self
 
     @property

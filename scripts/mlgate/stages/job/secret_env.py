@@ -114,6 +114,11 @@ def hide_in(path: Path, environ: Mapping[str, str]) -> None:
             records.write_bytes(path, masked.encode("utf-8", "surrogateescape"))
 
 
+def is_secret(name: str, environ: Mapping[str, str]) -> bool:
+    """Whether a variable of this process is a secret, as far as its name says."""
+    return name in environ.get(_NAMES, "").split() or _NAMED_LIKE_A_SECRET.search(name) is not None
+
+
 def masks(variables: Mapping[str, str]) -> list[str]:
     """Workflow commands that keep the values out of the log, line by line: the log is masked by line."""
     # GitHub undoes %25 in a command's value.

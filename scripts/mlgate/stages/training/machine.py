@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -83,11 +83,13 @@ class Machine:
             InfrastructureError: none came free within `train.gpu.wait`, somebody else computes on what was leased, or locks do not work.
             InputError: MLGATE_GPU_LOCKS is wrong.
         """
-        if self.asked is None:
-            yield Leased()
-        elif not self.devices:
-            yield Leased(environ=preflight.environment_without_gpu(), findings=LeaseFindings(devices=[]))
+        if not self.devices:
+            # Two trainings in one folder of checkpoints: a run that goes on from it must not meet what a killed one left running.
+            is_kept = workspace.config.train is not None and workspace.config.train.checkpoints is not None
+            with lease.kept(mark) if is_kept else nullcontext():
+                yield _without_devices(self.asked)
         else:
+            assert self.asked is not None  # noqa: S101 -- for the type checker: there are devices because they were asked for
             asked, run_url = self.asked, workspace.context.run_url
             what = f"{workspace.config.model}, {run_url}" if run_url else workspace.config.model
 
@@ -105,6 +107,10 @@ class Machine:
                     fds=held.fds,
                     findings=LeaseFindings(devices=list(held.devices), waited_s=held.waited_s, position=held.in_front),
                 )
+
+
+def _without_devices(asked: GpuConfig | None) -> Leased:
+    return Leased() if asked is None else Leased(environ=preflight.environment_without_gpu(), findings=LeaseFindings(devices=[]))
 
 
 def look(workspace: Workspace) -> Machine:

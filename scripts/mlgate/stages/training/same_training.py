@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from mlgate.config import Config
 from mlgate.errors import InputError
 from mlgate.evidence import DataRef
+from mlgate.stages.job import secret_env
 from mlgate.stages.revisions import lineage
 from mlgate.stages.training import working_tree
 from mlgate.training.checkpoints.identity import Identity
 from mlgate.workspace import Workspace
+
+_VARIABLE = re.compile(r"\$\{?([A-Za-z_][A-Za-z0-9_]*)")
+_OF_THE_JOB = re.compile(r"(GITHUB|RUNNER|ACTIONS|INPUT|STATE|MLGATE)_.*|CI|PATH|HOME|PWD|OLDPWD|TMPDIR|USER|LOGNAME|SHELL|HOSTNAME|CUDA_VISIBLE_DEVICES")
+"""Variables that are others on another machine, or in another run of the same."""
 
 
 def identify(
@@ -35,14 +42,21 @@ def identify(
     return Identity(
         model=workspace.config.model,
         code_sha256=lineage.inputs_sha256(workspace, workspace.commit),
-        changed=working_tree.changed(workspace, but_for=[*but_for, *models(workspace.config)]),
+        changed=working_tree.changed(workspace, [*but_for, *models(workspace.config)], [reference.path for reference in data]),
         data=[(reference.path, reference.hash) for reference in data],
         params=params,
         command=train.command,
         launcher=train.launcher,
         nodes=train.torchrun.nodes if is_torchrun else 1,
         processes=processes if is_torchrun else 1,
+        variables=_variables(train.command, os.environ),
     )
+
+
+def _variables(command: str, environ: Mapping[str, str]) -> dict[str, str]:
+    """Of a command such as `python train.py --lr "$LR"`; what is not set is not there."""
+    named = {name for name in _VARIABLE.findall(command) if name in environ and not _OF_THE_JOB.fullmatch(name)}
+    return {name: environ[name] for name in named if not secret_env.is_secret(name, environ)}
 
 
 def models(config: Config) -> Iterator[str]:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 import os
 import posixpath
+import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -17,12 +18,18 @@ from mlgate.workspace import Workspace
 
 _CHUNK_BYTES = 1 << 20
 _MOST_HASHED_BYTES = 256 * 2**20
-"""Of a larger file that Git does not track its size and time tell that it changed."""
+"""Of a larger file that Git does not track its size and times tell that it changed."""
+_MOST_LISTED = 20_000
+_POINTER = b"version https://git-lfs.github.com/spec/"
+_MOST_POINTER_BYTES = 1024
 _OF_TOOLS = frozenset({"__pycache__", ".ipynb_checkpoints", ".mlgate", ".pytest_cache", ".mypy_cache", ".ruff_cache"})
 
 
-def changed(workspace: Workspace, but_for: Iterable[str] = ()) -> dict[str, str]:
+def changed(workspace: Workspace, but_for: Iterable[str] = (), data: Iterable[str] = ()) -> dict[str, str]:
     """Hash of what is in the files that differ from the commit, or are in none and not ignored; by path relative to the repository's top.
+
+    What Git does not look at counts, too: files it was told to take as unchanged, submodules whatever they are set to, what a filter may
+    hide (pointers of LFS in the place of their contents), what a link that leads out of the repository shows there.
 
     Left out is what a training writes: dvc.lock and the outputs it records, predictions, metric files, `train.outputs`, the folder of
     checkpoints; and mlgate.yaml itself, whose settings count where they are used.
@@ -30,6 +37,7 @@ def changed(workspace: Workspace, but_for: Iterable[str] = ()) -> dict[str, str]
     Args:
         workspace: the model's, at a commit.
         but_for: more that is written, relative to the working directory.
+        data: what is told apart by hashes of its own, relative to the working directory; links to it are not looked into.
 
     Raises:
         InputError: not in a Git repository.
@@ -39,19 +47,64 @@ def changed(workspace: Workspace, but_for: Iterable[str] = ()) -> dict[str, str]
     config_path = posixpath.normpath(f"{folder}/{workspace.config_path}")
     tree = inputs.Tree.at(top, workspace.commit)
     scope = inputs.scope(tree, config_path)
-    named = list(_names(git.run(top, "diff", "--name-only", "-z", "--no-renames", "HEAD")))
-    listed = [*named, *_names(git.run(top, "ls-files", "-z", "--others", "--exclude-standard"))]
+    named = _differing(top)
+    others = [name for name in _others(top) if not _OF_TOOLS.intersection(name.split("/"))]
+    pinned = {posixpath.normpath(f"{folder}/{name}") for name in data}
+    beyond = [name for name in tree.entries if tree.is_link(name) and not any(inputs.touch(name, one) for one in pinned)]
+    hidden = {*_unfetched(tree), *_filtered(tree)}
     written = {posixpath.normpath(f"{folder}/{name}") for name in (*_written(workspace), *but_for)} | {config_path}
     for name in named:
         if posixpath.basename(name) == "dvc.lock":
             written |= {name, *(locked_outputs((top / name).read_bytes(), posixpath.dirname(name)) if (top / name).is_file() else ())}
     found = {}
-    for name in sorted(set(listed)):
-        path = name.rstrip("/")
+    for path in sorted({name.rstrip("/") for name in (*named, *others)} | hidden | {name for name in beyond if _leads_out(top, name)}):
         is_written = path in written or any(path.startswith(f"{one}/") for one in written)
-        if not is_written and not _OF_TOOLS.intersection(path.split("/")) and scope.reason(path) is not None:
-            found[path] = _content(top / path)
+        if not is_written and scope.reason(path) is not None:
+            found[path] = _content(top / path, top)
     return found
+
+
+def _differing(top: Path) -> list[str]:
+    """Tracked files that are not as the commit has them, or of which Git was told not to look whether they are."""
+    flagged = (entry for entry in _names(git.run(top, "ls-files", "-v", "-z")) if entry[0].islower() or entry[0] == "S")
+    named = _names(git.run(top, "diff", "--name-only", "-z", "--no-renames", "--ignore-submodules=none", "HEAD"))
+    return [*named, *(entry[2:] for entry in flagged)]
+
+
+def _others(top: Path) -> list[str]:
+    """Files that are in no commit and not ignored; of a repository inside, its folder."""
+    return [name.rstrip("/") for name in _names(git.run(top, "ls-files", "-z", "--others", "--exclude-standard"))]
+
+
+def _unfetched(tree: inputs.Tree) -> Iterator[str]:
+    """Submodules that are not there; Git calls that no difference."""
+    return (path for path in tree.entries if tree.is_submodule(path) and not (tree.top / path / ".git").exists())
+
+
+def _filtered(tree: inputs.Tree) -> Iterator[str]:
+    """Files that a filter stands before, as Git compares what the filter makes of them; of LFS only those whose content was not fetched."""
+    if not any(posixpath.basename(path) == ".gitattributes" for path in tree.entries):
+        return
+    asked = b"\0".join(os.fsencode(path) for path in tree.entries)
+    said = list(_names(git.run(tree.top, "check-attr", "-z", "--stdin", "filter", stdin=asked)))
+    for path, value in zip(said[::3], said[2::3], strict=True):
+        if value not in ("unspecified", "unset") and (value != "lfs" or _is_pointer(tree.top / path)):
+            yield path
+
+
+def _is_pointer(path: Path) -> bool:
+    try:
+        return path.stat().st_size <= _MOST_POINTER_BYTES and path.read_bytes().startswith(_POINTER)
+    except OSError:
+        return False
+
+
+def _leads_out(top: Path, path: str) -> bool:
+    """Whether a link shows what is not in the repository."""
+    try:
+        return not (top / path).resolve().is_relative_to(top.resolve())
+    except (OSError, RuntimeError):  # a circle
+        return False
 
 
 def _written(workspace: Workspace) -> Iterator[str]:
@@ -64,25 +117,60 @@ def _written(workspace: Workspace) -> Iterator[str]:
         yield from filter(None, [*train.outputs, train.progress, train.checkpoints.path if train.checkpoints else None])
 
 
-def _content(path: Path) -> str:
+def _content(path: Path, top: Path) -> str:
     try:
         if path.is_symlink():
-            return f"link to {path.readlink()}"
-        if path.is_dir():  # a repository of its own
-            state = f"{git.try_text(path, 'rev-parse', 'HEAD')}\n{git.try_text(path, 'status', '--porcelain')}"
-            return f"repository {hashlib.sha256(state.encode(errors='replace')).hexdigest()}"
-        status = path.stat()
-        if status.st_size > _MOST_HASHED_BYTES:
-            return f"{status.st_size} bytes of {status.st_mtime_ns}"
-        digest = hashlib.sha256()
-        with path.open("rb") as stream:
-            while chunk := stream.read(_CHUNK_BYTES):
-                digest.update(chunk)
-        return digest.hexdigest()
+            target = f"link to {os.fsencode(path.readlink()).decode(errors='backslashreplace')}"
+            return f"{target}: {_beyond(path.resolve())}" if _leads_out(top, os.path.relpath(path, top)) else target
+        if path.is_dir():
+            return _repository(path)
+        return _file(path)
     except FileNotFoundError:
         return "gone"
-    except OSError as error:
-        return f"cannot be read: {error.strerror}"
+    except (OSError, RuntimeError) as error:
+        return f"cannot be read: {getattr(error, 'strerror', None) or type(error).__name__}"
+
+
+def _file(path: Path) -> str:
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        return "no file"
+    if status.st_size > _MOST_HASHED_BYTES:
+        return f"{status.st_size} bytes of {status.st_mtime_ns}, {status.st_ctime_ns}"
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while chunk := stream.read(_CHUNK_BYTES):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _repository(path: Path) -> str:
+    """A repository inside this one: its commit, and what it has otherwise."""
+    if not (path / ".git").exists():
+        return "not fetched"
+    commit = git.try_text(path, "rev-parse", "HEAD")
+    names = sorted({*(_differing(path) if commit else ()), *_others(path)})
+    state = [str(commit), *(f"{name} {_content(path / name, path)}" for name in names)]
+    return f"repository {_digest(state)}"
+
+
+def _beyond(target: Path) -> str:
+    """What lies outside: of a file its content, of a folder names, sizes and times."""
+    if not target.is_dir():
+        return _file(target)
+    listed: list[str] = []
+    for at, folders, names in os.walk(target):
+        folders.sort()
+        for name in sorted(names):
+            status = Path(at, name).lstat()
+            listed.append(f"{os.path.relpath(at, target)}/{name} {status.st_size} {status.st_mtime_ns}")
+        if len(listed) > _MOST_LISTED:
+            break
+    return f"folder {_digest(listed)}"
+
+
+def _digest(texts: Iterable[str]) -> str:
+    return hashlib.sha256("\0".join(texts).encode(errors="surrogateescape")).hexdigest()
 
 
 def _names(listed: bytes) -> Iterator[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,8 @@ class Identity:
     nodes: int = 1
     processes: int = 1
     """On each node."""
+    variables: Mapping[str, str] = field(default_factory=dict)
+    """Values of the environment's variables that the command names, none of them a secret."""
 
     @property
     def key(self) -> str:

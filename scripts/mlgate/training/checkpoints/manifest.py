@@ -6,19 +6,31 @@ from __future__ import annotations
 import re
 import secrets
 import time
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, AwareDatetime, Field, StringConstraints, model_validator
 
 from mlgate.evidence import Commit, InsidePath, Record, RunRef, Sha256, Text, TrainingCost
 
 MAX_BYTES = 20_000_000
 MAX_FILES = 10_000
+MOST_TRAINED_S = 1e10
+
+
+def _utc(stated: datetime) -> datetime:
+    if not 1970 < stated.year < 9000:  # what lies at the calendar's edge is in no other time zone
+        raise ValueError("expected a time of this age")
+    return stated.astimezone(UTC)
+
+
+Moment = Annotated[AwareDatetime, AfterValidator(_utc)]
+"""A time of which whoever wrote it said the zone, so that any two can be compared."""
 Ending = Literal["running", "interrupted", "failed"]
 """Whether the training went on, was ended from outside, or ended with an error of its own, which may lie in its state."""
 _WRITER = r"[0-9a-f]{8,10}-[0-9a-f]{12}"
 _NAME = re.compile(rf"(?P<writer>{_WRITER})\.(?P<sequence>[0-9]{{6}})\.json")
+_MAX_PATH = 4096
 _UNFINISHED = (".tmp", ".part")
 
 
@@ -27,9 +39,16 @@ def is_left_out(name: str) -> bool:
     return name.startswith(".") or name.endswith(_UNFINISHED)
 
 
-def _ordinary(path: str) -> str:
+def is_ordinary(path: str) -> bool:
+    """Whether a file of that path, relative to the folder of checkpoints, can be one of a checkpoint's on any machine."""
     parts = path.split("/")
-    if any(not part or is_left_out(part) or len(part.encode(errors="surrogateescape")) > 255 for part in parts) or "\\" in path:
+    if any(not part or is_left_out(part) or len(part.encode(errors="surrogateescape")) > 255 for part in parts):
+        return False
+    return "\\" not in path and ":" not in path[:2] and len(path) <= _MAX_PATH
+
+
+def _ordinary(path: str) -> str:
+    if not is_ordinary(path):
         raise ValueError("expected the path of an ordinary file below the folder of checkpoints")
     return path
 
@@ -55,8 +74,8 @@ class Manifest(Record):
     model: Text
     commit: Commit | None
     run: RunRef | None
-    saved_at: datetime
-    trained_s: Annotated[float, Field(ge=0, le=1e10)]
+    saved_at: Moment
+    trained_s: Annotated[float, Field(ge=0, le=MOST_TRAINED_S)]
     """Seconds of training that it holds, over all runs that led to it."""
     step: float | None = None
     spent: TrainingCost | None = None

@@ -8,10 +8,11 @@ import json
 import os
 import secrets
 import shutil
+import stat
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from pydantic import Field, ValidationError
@@ -26,6 +27,7 @@ MARK = ".mlgate-checkpoints.json"
 _ASIDE = ".mlgate-restoring-"
 _CHUNK_BYTES = 1 << 20
 _SPARE_BYTES = 64 * 2**20
+_MAX_MARK_BYTES = 10_000
 
 
 class Mark(Record):
@@ -127,10 +129,17 @@ def _check(path: Path, file: SavedFile) -> None:
         raise NotWholeError(f"{plain(file.path)} was changed (SHA-256 differs)")
 
 
-def put_in_place(aside: Path, folder: Path) -> None:
-    """Give what was checked its names. Done anew by the next run where this one is killed: the mark says `restoring`. Raises OSError."""
+def put_in_place(aside: Path, folder: Path, tracked: Collection[str] = ()) -> None:
+    """Give what was checked its names. Done anew by the next run where this one is killed: the mark says `restoring`. Raises OSError.
+
+    What Git tracks there is the commit's, which a checkpoint cannot change.
+    """
+    kept = {*tracked, *(str(parent) for path in tracked for parent in PurePosixPath(path).parents)}
     for entry in sorted(aside.rglob("*")):
-        target = folder / entry.relative_to(aside)
+        name = entry.relative_to(aside).as_posix()
+        if (not entry.is_dir() and name in kept) or any(str(parent) in tracked for parent in (PurePosixPath(name), *PurePosixPath(name).parents)):
+            continue
+        target = folder / name
         if entry.is_dir():
             if target.is_symlink() or (target.exists() and not target.is_dir()):
                 target.unlink()
@@ -175,6 +184,8 @@ def put_aside(folder: Path, tracked: Collection[str]) -> Path:
         OSError: it cannot be moved.
     """
     there = folder.parent / f".{folder.name}.before"
+    if there.is_symlink() or there.is_file():
+        there.unlink()
     shutil.rmtree(there, ignore_errors=True)
     there.mkdir(parents=True)
     (there / ".gitignore").write_text("*\n")
@@ -188,9 +199,10 @@ def put_aside(folder: Path, tracked: Collection[str]) -> Path:
 def read_mark(folder: Path) -> Mark | None:
     """Whose the content of the folder is; None where nobody said so in a way that can be read."""
     with suppress(OSError, ValidationError):
-        path = folder / MARK
-        if not path.is_symlink() and path.stat().st_size < 10_000:
-            return Mark.model_validate_json(path.read_bytes())
+        handle = os.open(folder / MARK, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)  # a pipe there must not hold us
+        with os.fdopen(handle, "rb", buffering=0) as stream:
+            if stat.S_ISREG(os.fstat(handle).st_mode):
+                return Mark.model_validate_json(stream.read(_MAX_MARK_BYTES) or b"")
     return None
 
 
@@ -199,6 +211,8 @@ def write_mark(folder: Path, mark: Mark) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     aside = folder / f"{MARK}.{secrets.token_hex(4)}"
     aside.write_text(json.dumps(mark.model_dump(mode="json")))
+    if (folder / MARK).is_dir() and not (folder / MARK).is_symlink():
+        shutil.rmtree(folder / MARK)  # nobody but us has anything to put there
     os.replace(aside, folder / MARK)
 
 

@@ -24,7 +24,7 @@ from mlgate import evidence
 from mlgate.console import plain
 from mlgate.evidence import CheckpointRef, RunRef, TrainingCost
 from mlgate.training.checkpoints import restoring, snapshot
-from mlgate.training.checkpoints.manifest import Ending, Manifest, new_writer
+from mlgate.training.checkpoints.manifest import MOST_TRAINED_S, Ending, Manifest, new_writer
 from mlgate.training.checkpoints.places import FolderPlace, Place, PlaceError
 from mlgate.training.checkpoints.restoring import Candidate, Mark, NotWholeError
 from mlgate.training.checkpoints.series import FOLDER, Series, Survey
@@ -227,7 +227,7 @@ class Saver:
                     candidate.series.place.remove([mark])
         self._training, self._base_s, self._holds_s = manifest.training, manifest.trained_s, manifest.trained_s
         self._mark("restoring")
-        restoring.put_in_place(aside, self.plan.folder)
+        restoring.put_in_place(aside, self.plan.folder, self.plan.tracked)
         self.resumed_from = _reference(manifest)
         if self._store is None or candidate.series is self._store:  # else only this machine has it
             self._shelved = snapshot.listing(self.plan.folder)
@@ -473,7 +473,7 @@ class Saver:
 
     def _trained_s(self, newest_s: float) -> float:
         """Seconds of training that a checkpoint holds whose newest file is from then."""
-        return self._base_s + max(min(newest_s, time.time()) - self._began, 0)
+        return min(self._base_s + max(min(newest_s, time.time()) - self._began, 0), MOST_TRAINED_S)
 
     def _count(self, manifest: Manifest) -> None:
         self.saved += 1

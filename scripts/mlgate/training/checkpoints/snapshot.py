@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO
 
 from mlgate.console import plain
-from mlgate.training.checkpoints.manifest import MAX_FILES, SavedFile, is_left_out
+from mlgate.training.checkpoints.manifest import MAX_FILES, SavedFile, is_left_out, is_ordinary
 
 _CHUNK_BYTES = 1 << 20
 _ATTEMPTS = 6
@@ -65,7 +65,7 @@ def listing(folder: Path) -> dict[str, Stamp]:
     """All whole files in a folder, by path relative to it with forward slashes; none where there is no folder.
 
     Raises:
-        NotTakenError: something is no regular file, cannot be read, or has a name that is no text; or there are too many.
+        NotTakenError: something is no regular file, cannot be read, or has a name that is no text or none on every machine; or there are too many.
     """
     found: dict[str, Stamp] = {}
     pending = [""]
@@ -90,6 +90,10 @@ def listing(folder: Path) -> dict[str, Stamp]:
                 continue
             if stat.S_ISDIR(status.st_mode):
                 pending.append(f"{path}/")
+            elif not is_ordinary(path):
+                raise NotTakenError(
+                    f"{_shown(folder, path)}: expected a name without a backslash, and without a colon among its first two characters"
+                )
             elif stat.S_ISREG(status.st_mode):
                 found[path] = Stamp.of(status)
             else:
