@@ -16,6 +16,8 @@ _MAX_MISTAKES = 25
 _MAX_NAMES = 25
 _MAX_WORD = 200
 """Of what is compared: the time it takes grows with it."""
+_KINDS = {"int": "an integer", "float": "a number"}
+_SHOWN_KEYS = 3
 # pydantic adds the branch of a union to the location; users know only their own keys
 _UNION_BRANCHES = frozenset({"str", "int", "bool", "float", "constrained-str", "none"})
 
@@ -73,7 +75,7 @@ def kind_of(value: object) -> str:
         case str():
             return f"the text '{shortened(value)}'"
         case _:
-            return f"{shortened(value)} (a {type(value).__name__})"
+            return f"{shortened(value)} ({_KINDS.get(type(value).__name__) or f'a {type(value).__name__}'})"
 
 
 def shortened(value: object) -> str:
@@ -113,6 +115,9 @@ def explain(error: ValidationError, model: type[BaseModel]) -> list[str]:
             case "literal_error":
                 expected = re.findall(r"'([^']*)'", str(problem.get("ctx", {}).get("expected", "")))
                 lines.append(f"{_key_path(location)}: '{shortened(given)}' is not possible{did_you_mean(str(given), expected)}")
+            case "model_type" | "model_attributes_type" | "dict_type" if keys := _keys_at(model, location):
+                such = ", ".join(keys[:_SHOWN_KEYS])
+                lines.append(f"{_key_path(location) or 'top level'}: expected keys below it, such as {such}; got {kind_of(given)}")
             case _:
                 lines.append(
                     f"{_key_path(location) or 'top level'}: {problem['msg'][:1].lower()}{problem['msg'][1:]}, got {kind_of(given)}"

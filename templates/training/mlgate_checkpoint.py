@@ -219,6 +219,7 @@ class Checkpoint:
             self._leave()
 
     def _leave(self) -> None:
+        self._progress.flush()
         self._ranks.part()  # torchrun ends the others when the first one ends, and rank 0 may still be writing
         number = self._asked or signal.SIGTERM  # another process was asked
         self._say(f"ended by {signal.Signals(number).name} after {self._at}; starts from there when it is run again")
@@ -322,6 +323,7 @@ class Checkpoint:
         within = self._random_at if self._at.batches else {}
         states = self._ranks.gather({**within, "now": self._random_state()})
         if self._ranks.rank == 0:
+            self._progress.flush()
             try:
                 self._write(self._at, states)
             except OSError as error:
@@ -944,13 +946,15 @@ class _Progress:
         path = os.environ.get("MLGATE_PROGRESS") if os.environ.get("RANK", "0") == "0" else None
         self._path = Path(path) if path else None
         self._written_at = -math.inf
+        self._unwritten: tuple[float, int] | None = None
         self.metrics: dict[str, Any] = {}
 
     def write(self, step: float, total: int, is_forced: bool = False) -> None:
         now = time.monotonic()
         if self._path is None or (now - self._written_at < _PROGRESS_EVERY_S and not is_forced):
+            self._unwritten = (step, total)
             return
-        self._written_at = now
+        self._written_at, self._unwritten = now, None
         numbers = {name: float(value) for name, value in self.metrics.items()}
         content = {
             "step": round(step, 6),
@@ -962,3 +966,8 @@ class _Progress:
         with contextlib.suppress(OSError):  # a training does not end for want of a progress bar
             aside.write_text(json.dumps(content), encoding="utf-8")
             os.replace(aside, self._path)
+
+    def flush(self) -> None:
+        """Write what there was no time for: what is saved, or ends, says how far it is."""
+        if self._unwritten is not None:
+            self.write(*self._unwritten, is_forced=True)

@@ -8,10 +8,12 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, WithJsonSchema, model_validator
 
 from mlgate.config.values import NonEmpty, Number, RelativePath, Seconds, SecondsOrNone, Section, Size, no_boolean
-from mlgate.mistakes import MistakeAtKeyError
+from mlgate.mistakes import MistakeAtKeyError, kind_of
 
 DEFAULT_TIMEOUT_S = 6 * 3600
 """How long a training may run, seconds, where `train.timeout` is left out."""
+_LEAST_BYTES = 10**6
+_ADDRESS = r"^[A-Za-z0-9._\-\[\]:]+:\d{1,5}$"
 _CAPABILITY = re.compile(r"^\d{1,2}\.\d$")
 
 
@@ -23,7 +25,35 @@ def _capability(value: object) -> object:
     return text
 
 
+def _with_unit(value: object) -> object:
+    """Nobody asks for 20 bytes of a GPU: a unit was left out."""
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < _LEAST_BYTES:
+        raise ValueError(f"expected a size with its unit, such as {value}GB, got {kind_of(value)}")
+    return value
+
+
+def _not_empty(value: object) -> object:
+    """`gpu:` alone would say that no GPU is needed, which nobody who writes it means."""
+    if value is None:
+        raise ValueError("is empty; write 'gpu: {}' for any one GPU, or leave the key out")
+    return value
+
+
+def _currency(value: object) -> object:
+    if isinstance(value, str) and not re.match(r"^[A-Z]{3}$", value.strip()):
+        raise ValueError(f"expected the three capital letters of a currency, such as EUR, got {kind_of(value)}")
+    return value
+
+
+def _address(value: object) -> object:
+    if isinstance(value, str) and not re.match(_ADDRESS, value.strip()):
+        raise ValueError(f"expected host:port of rank 0, such as 10.0.0.5:29500, got {kind_of(value)}")
+    return value
+
+
 def _one_or_more(value: object) -> object:
+    if not isinstance(value, str | list):
+        raise ValueError(f"expected a name such as H100, or a list of names, got {kind_of(value)}")  # noqa: TRY004 -- pydantic explains ValueError only
     return [value] if isinstance(value, str) else value
 
 
@@ -36,6 +66,8 @@ def _checkpoint_store(value: str) -> str:
 ComputeCapability = Annotated[
     str, BeforeValidator(_capability), WithJsonSchema({"anyOf": [{"type": "number"}, {"type": "string", "pattern": _CAPABILITY.pattern}]})
 ]
+Capacity = Annotated[Size, BeforeValidator(_with_unit)]
+"""Bytes, of which there are millions."""
 OneOrMore = Annotated[
     list[NonEmpty],
     BeforeValidator(_one_or_more),
@@ -47,7 +79,7 @@ OneOrMore = Annotated[
 class GpuConfig(Section):
     count: Annotated[int, BeforeValidator(no_boolean), Field(ge=1, le=64)] = 1
     """GPUs, or MIG instances, that this training gets for itself on its machine."""
-    memory: Size | None = None
+    memory: Capacity | None = None
     """Free memory that each of them must have, e.g. `20GB`."""
     model: OneOrMore | None = None
     """Names, one of which must be in the GPU's name, e.g. `H100` or `[A100, H100]`; upper and lower case are one."""
@@ -57,9 +89,9 @@ class GpuConfig(Section):
     """`preferred`: trains on the CPU where the machine has no such GPU."""
     wait: SecondsOrNone = 3600
     """How long to wait in the queue while other jobs have the machine's GPUs."""
-    disk: Size | None = None
+    disk: Capacity | None = None
     """Free disk space that the working directory must have."""
-    shared_memory: Size | None = None
+    shared_memory: Capacity | None = None
     """Free space that /dev/shm must have; data loaders with several workers need it."""
 
 
@@ -68,7 +100,7 @@ class TorchrunConfig(Section):
     """Processes on each node. Left out: one a leased GPU, else 1."""
     nodes: Annotated[int, BeforeValidator(no_boolean), Field(ge=1, le=1024)] = 1
     """Machines. With several, each is a job of its own that says its number in MLGATE_NODE_RANK; rank 0 leaves the evidence."""
-    rendezvous: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._\-\[\]:]+:\d{1,5}$")] | None = None
+    rendezvous: Annotated[str, StringConstraints(pattern=_ADDRESS), BeforeValidator(_address)] | None = None
     """`host:port` of rank 0, where the nodes meet. Left out: MLGATE_RENDEZVOUS."""
 
 
@@ -88,7 +120,7 @@ class PriceConfig(Section):
     """Of one GPU (or MIG instance) for an hour."""
     kwh: Annotated[Number, Field(ge=0)] | None = None
     """Of a kilowatt-hour."""
-    currency: Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")] = "USD"
+    currency: Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$"), BeforeValidator(_currency)] = "USD"
     """ISO 4217 code."""
 
     @model_validator(mode="after")
@@ -100,7 +132,11 @@ class PriceConfig(Section):
 
 def _path_alone(value: object) -> object:
     """`checkpoints: out/checkpoints` is `checkpoints: {path: out/checkpoints}`."""
-    return {"path": value} if isinstance(value, str) else value
+    if value is None or isinstance(value, dict | CheckpointsConfig):
+        return value
+    if not isinstance(value, str):
+        raise ValueError(f"expected a folder such as checkpoints, or keys below it, such as path, store, every; got {kind_of(value)}")  # noqa: TRY004 -- pydantic explains ValueError only
+    return {"path": value}
 
 
 class TrainConfig(Section):
@@ -117,7 +153,7 @@ class TrainConfig(Section):
     """What starts the command."""
     torchrun: TorchrunConfig = TorchrunConfig()
     """How torchrun is called."""
-    gpu: GpuConfig | None = None
+    gpu: Annotated[GpuConfig | None, BeforeValidator(_not_empty)] = None
     """What the training needs of GPUs. Left out: nothing is looked at, nothing leased."""
     checkpoints: Annotated[CheckpointsConfig, BeforeValidator(_path_alone)] | None = None
     """Checkpoints, from which a training that was ended goes on when its job runs again; a path says enough."""

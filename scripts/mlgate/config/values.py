@@ -24,7 +24,7 @@ def parse_duration(value: object) -> object:
     if isinstance(value, str):
         match = _DURATION.match(value) if len(value) <= _MAX_DURATION else None  # a long one of blanks would take hours
         if match is None or not any(match.groups()):
-            raise ValueError("expected a duration such as 90s, 30m, 2h or 1h30m")
+            raise ValueError(f"expected a duration such as 90s, 30m, 2h or 1h30m, got {kind_of(value)}")
         days, hours, minutes, seconds = (int(group or 0) for group in match.groups())
         return ((days * 24 + hours) * 60 + minutes) * 60 + seconds
     return no_boolean(value)
@@ -35,7 +35,7 @@ def _parse_size(value: object) -> object:
     if isinstance(value, str):
         found = _SIZE.fullmatch(value.strip())
         if found is None:
-            raise ValueError("expected a size such as 500 B, 20 kB, 1.5 MB or 4 MiB")
+            raise ValueError(f"expected a size such as 500 B, 1.5 MB, 4 MiB or 20GB, got {kind_of(value)}")
         return round(float(found[1]) * _BYTES[found[2]])
     return no_boolean(value)
 

@@ -18,6 +18,7 @@ _PROHIBITED = 2
 _RECOVERY_ACTION = 230
 _MEMORY_V2 = 0x02000028
 """Size and version of the structure that tells reserved memory apart."""
+_MOST_NAME = 200
 _DISPLAY_BYTES = 1 << 30
 """Memory in use that no process accounts for is somebody's only above this: displays and the driver take some."""
 _NO_NUMBER = 2**64 - 1
@@ -149,7 +150,7 @@ def discover(
     chosen = visibility.choose([_visible(device) for device in found], environ, is_container=is_container)
     by_uuid = {device.uuid: device for device in found}
     return Found(
-        driver=driver if isinstance(driver, str) else "of unknown version",
+        driver=plain(driver)[:_MOST_NAME] if isinstance(driver, str) else "of unknown version",
         cuda=f"{cuda // 1000}.{cuda % 1000 // 10}" if isinstance(cuda, int) else None,
         devices=tuple(by_uuid[uuid] for uuid in chosen.uuids),
         hidden=tuple(device for device in found if device.uuid not in chosen.uuids),
@@ -185,7 +186,7 @@ def _gpu(nvml: Nvml, handle: Handle, index: int, log: Sequence[Xid], meminfo: Pa
     device = Device(
         uuid=uuid,
         index=index,
-        name=plain(name),
+        name=plain(str(name))[:_MOST_NAME],
         memory_total_bytes=0,
         memory_free_bytes=0,
         compute_capability=(capability[0], capability[1]) if isinstance(capability, list) else None,
@@ -359,7 +360,7 @@ def _instances(nvml: Nvml, handle: Handle, gpu: Device) -> list[Device] | None:
         device = replace(
             gpu,
             uuid=uuid,
-            name=gpu.name if isinstance(name, NvmlError) else plain(name),
+            name=gpu.name if isinstance(name, NvmlError) else plain(str(name))[:_MOST_NAME],
             is_mig=True,
             mig_index=place,
             parent_uuid=gpu.uuid,

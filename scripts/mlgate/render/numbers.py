@@ -113,6 +113,8 @@ def size(count: int) -> str:
 def share(part: float) -> str:
     """`12 %`, `0.02 %`, `< 0.01 %`; never 0 % or 100 % for what is a little more or less."""
     percent = part * 100
+    if abs(percent) > 1e9:  # of evidence that a stranger made up
+        return f"{percent:.3g}{NBSP}%"
     if 0 < percent < 0.01:
         return f"<{NBSP}0.01{NBSP}%"
     if 99.9 < percent < 100:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 
@@ -26,6 +27,8 @@ from mlgate.render.document import Block, Code, Curve, Curves, Figure, Items, Li
 
 _PANELS, _CURVES_IN_PANEL, _METRICS = 6, 4, 20
 _DEVICES_FOUND = 8
+_DEVICES_USED, _NAMES = 64, 100
+"""More than a machine has, or a reader reads: evidence may be a stranger's."""
 _LINES = 10
 _HUGE, _LONG = 1e100, 1e12
 _SPLIT = re.compile(r"^(?:train|training|val|valid|validation|eval|test|dev)(?:[_/.\- ]+)|(?:[_/.\- ]+)(?:train|val|valid|eval|test|dev)$")
@@ -59,9 +62,10 @@ def notes(evidences: Evidences) -> list[Line]:
     if found is None:
         return []
     told: list[Line] = []
-    if found.is_reused or found.reused_run is not None:
+    is_reused = found.is_reused or found.reused_run is not None
+    if is_reused:
         told.append(("Nothing was trained anew: an earlier run with equal code, data and parameters had done it.",))
-    if found.run is not None and found.preflight is not None and found.preflight.problems and found.reused_run is None:
+    if found.run is not None and found.preflight is not None and found.preflight.problems and not is_reused:
         told.append(("The model was trained on the CPU: the machine has not the GPU that is preferred.",))
     return told
 
@@ -123,7 +127,7 @@ def _reused(earlier: ReusedRun) -> Iterable[Line]:
     of: Line = (" of ", Code(earlier.commit[:7])) if earlier.commit else ()
     run: Line = (" in ", Link("this run", earlier.run_url)) if earlier.run_url else ()
     when: Line = (f" on {_moment(earlier.trained_at)}",)
-    yield ("✅ Nothing was trained: the result", *of, *when, *run, " was taken, of the same code, data, parameters and environment.")
+    yield ("✅ Nothing was trained: the result", *of, *when, *run, " is reused: code, data, parameters and environment are the same.")
     cost = earlier.cost or TrainingCost(duration_s=earlier.duration_s)
     yield (f"This run cost nothing; that one took {_and(_amounts(cost))}.",)
 
@@ -149,7 +153,7 @@ def _machine(found: TrainFindings) -> Iterable[Line]:
     elif found.run is None:
         looked = f"looked at in {numbers.duration(preflight.duration_s)}"
         yield (f"The machine: {versions or 'no NVIDIA driver'}, {_counted(len(preflight.devices))}; {looked}.",)
-    elif found.reused_run is None:
+    elif not found.is_reused and found.reused_run is None:
         yield from ((f"⚠️ On the CPU: {problem}.",) for problem in preflight.problems[:_LINES])
     yield from ((f"⚠️ {warning}.",) for warning in preflight.warnings[:_LINES])
 
@@ -176,7 +180,8 @@ def _began_and_ended(found: TrainFindings) -> Iterable[Line]:
         yield _what_is_left(found)
     elif kept is not None and kept.last is not None:
         saved = numbers.count(kept.saved, "checkpoint")
-        yield (f"{saved} saved in {kept.place}, the newest at {_at(kept.last)}.",)
+        newest = f"the newest at step {_step(kept.last.step)}" if kept.last.step is not None else "the newest"
+        yield (f"{saved} saved in {kept.place}, {newest} ({_moment(kept.last.saved_at)}).",)
 
 
 def _what_is_left(found: TrainFindings) -> Line:
@@ -286,7 +291,7 @@ def _devices(devices: Sequence[UsedDevice]) -> Table:
         )
 
     headings = ("GPU", "Worked", "Memory at its peak", "Energy", "Power, mean", "Hottest", "Slowed down")
-    rows = tuple(cells(at, device) for at, device in enumerate(devices))
+    rows = tuple(cells(at, device) for at, device in enumerate(devices[:_DEVICES_USED]))
     return Table(headings, "lrrrrrl", rows, unit="GPU", is_cut_last=True)
 
 
@@ -404,14 +409,18 @@ def _and(parts: Sequence[str]) -> str:
 
 def _listed(names: Sequence[str]) -> Iterable[Span]:
     """`2 × H100` of equal names."""
-    for index, name in enumerate(dict.fromkeys(names)):
-        many = names.count(name)
+    counted = Counter(names)
+    for index, (name, many) in enumerate(list(counted.items())[:_NAMES]):
         yield f"{', ' if index else ''}{f'{many} × ' if many > 1 else ''}"
         yield Code(name)
+    if len(counted) > _NAMES:
+        yield f" and {len(counted) - _NAMES:,} more"
 
 
 def _joined(spans: list[Span]) -> Iterable[Span]:
-    for index, span in enumerate(spans):
+    for index, span in enumerate(spans[:_NAMES]):
         if index:
             yield ", "
         yield span
+    if len(spans) > _NAMES:
+        yield f" and {len(spans) - _NAMES:,} more"

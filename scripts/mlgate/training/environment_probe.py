@@ -4,13 +4,16 @@ imports nothing of the user's: a hundred packages take milliseconds.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import platform
 import sys
 import sysconfig
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 _MAX_ORIGIN = 1_000_000
+_MAX_SOURCES = 5_000
 
 
 def main(question: str, answer: str) -> None:
@@ -38,7 +41,7 @@ def _packages() -> dict[str, str]:
                 version = version.split("-py")[0]
             name = name.lower().replace("_", "-").replace(".", "-")
             if name not in found:
-                found[name] = (version or "?") + _origin(entry / "direct_url.json")
+                found[name] = (version or "?") + _origin(entry)
     for entry in _entries(Path(sys.prefix, "conda-meta")):  # what conda installs beside Python: cuDNN, MKL
         if entry.suffix == ".json" and entry.stem.count("-") >= 2:
             name, version, build = entry.stem.rsplit("-", 2)
@@ -53,16 +56,38 @@ def _entries(folder: Path) -> list[Path]:
         return []
 
 
-def _origin(path: Path) -> str:
-    """Of what was not installed from an index: the commit or the hash of the archive. A folder has neither."""
+def _origin(installed: Path) -> str:
+    """Of what was not installed from an index: the commit or the hash of the archive; of a folder, what was in it, as its version stays."""
     try:
+        path = installed / "direct_url.json"
         if path.stat().st_size > _MAX_ORIGIN:
             return ""
         said = json.loads(path.read_text(encoding="utf-8"))
         found = said.get("vcs_info", {}).get("commit_id") or said.get("archive_info", {}).get("hash") or ""
-    except (OSError, ValueError, AttributeError):
+        if not found and "dir_info" in said:
+            found = _edited(said["url"]) if said["dir_info"].get("editable") else _copied(installed / "RECORD")
+    except (OSError, ValueError, AttributeError, KeyError, TypeError):
         return ""
     return " " + str(found)[:100] if found else ""
+
+
+def _copied(record: Path) -> str:
+    """Of the files that were installed, as pip hashed them; scripts and its own notes have paths of this machine in them."""
+    lines = sorted(record.read_text(encoding="utf-8").splitlines())
+    kept = [line for line in lines if not line.startswith(("..", "/")) and ".dist-info/" not in line and ".pyc," not in line]
+    return "folder:" + hashlib.sha256("\n".join(kept).encode()).hexdigest()
+
+
+def _edited(url: str) -> str:
+    """Of the code in a folder that is used where it lies; the repository's own is part of the code already."""
+    folder = Path(unquote(urlsplit(url).path))
+    here = next((one for one in (Path.cwd(), *Path.cwd().parents) if (one / ".git").exists()), Path.cwd())
+    if here.resolve() in (folder.resolve(), *folder.resolve().parents):
+        return ""
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*.py"))[:_MAX_SOURCES]:
+        digest.update(f"{path.relative_to(folder)}\0".encode(errors="surrogateescape") + path.read_bytes() + b"\0")
+    return "edited:" + digest.hexdigest()
 
 
 def _system() -> str:

@@ -102,6 +102,7 @@ class Progress:
         self._credit = float(_BURST_BYTES)
         self._loops = Loops()
         self._declared: Position | None = None
+        self._declared_metrics: set[str] = set()
         self._history: list[tuple[float, float]] = []
         self._measured_in: tuple[str, float | None] | None = None
         self._curves: dict[str, _Curve] = {}
@@ -118,6 +119,7 @@ class Progress:
         with self._lock:
             if declared.step is not None:
                 self._declared = Position(declared.step, declared.total, declared.unit or "step")
+                self._declared_metrics |= declared.metrics.keys()
             self._note(declared.metrics)
 
     def step(self) -> float | None:
@@ -163,7 +165,8 @@ class Progress:
             for line in lines:
                 if line and (said := parse(line.decode(errors="replace"))):
                     self._loops.update(said, now, is_settled=bool(self._curves))
-                    self._note(said.metrics)
+                    # the file lags behind the output: what both name would get the number of one step at the place of another
+                    self._note({name: value for name, value in said.metrics.items() if name[:_MAX_NAME] not in self._declared_metrics})
 
     def _position(self) -> Position | None:
         return self._declared or self._loops.position()
@@ -226,7 +229,23 @@ class ProgressFile:
         """What lies there now is of another training, and passed over."""
         self._path = path
         found = self._read()
-        self._seen = found[1] if found else None
+        self._seen = self._before = found[1] if found else None
+        self._was_understood = False
+
+    def trouble(self, *, is_expected: bool = True) -> str:
+        """Why it said nothing in all this time; empty where it did.
+
+        Args:
+            is_expected: whether it is a mistake not to write it at all.
+        """
+        found = self._read()
+        if self._was_understood:
+            return ""
+        if found is None and self._path.exists():
+            return f"expected a file of at most {MAX_FILE_BYTES // 1024} KiB"
+        if found is None or found[1] == self._before:
+            return "expected the training to write it, and it did not" if is_expected else ""
+        return 'expected JSON such as {"step": 3, "total": 10, "metrics": {"loss": 0.4}} in it, and found something else'
 
     def changed(self) -> Declared | None:
         """What it says, where that changed since the last call and can be understood."""
@@ -239,6 +258,7 @@ class ProgressFile:
                 return None
             if (declared := declared_in(text)) is not None:
                 self._seen = seen
+                self._was_understood = self._was_understood or declared.step is not None or bool(declared.metrics)
                 return declared
             time.sleep(_TORN_RETRY_S)
         return None

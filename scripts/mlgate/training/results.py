@@ -19,14 +19,14 @@ import stat
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
-from mlgate.evidence import Commit, InsidePath, Record, RunRef, Sha256, Text, TrainingCost
+from mlgate.evidence import Commit, InsidePath, Record, RunRef, Sha256, Text
+from mlgate.training.checkpoints.manifest import Moment, Spent
 from mlgate.training.checkpoints.places import Place, PlaceError
 from mlgate.training.environment import Environment
 
@@ -68,7 +68,7 @@ class Result(Record):
     run: RunRef | None
     trained_at: Moment
     duration_s: Annotated[float, Field(ge=0, le=1e10)]
-    cost: TrainingCost | None = None
+    cost: Spent | None = None
     """What the training took, with all runs that led to it."""
     files: Annotated[list[ResultFile], Field(max_length=MAX_FILES)]
 

@@ -214,6 +214,14 @@ def test_torchrun_with_another_number_of_processes_is_another_training(tmp_path:
         assert Job(clone, processes=processes).content() == expected
 
 
+def test_checkpoints_that_were_committed_are_said(tmp_path: Path) -> None:
+    root = repository(tmp_path / "repository", **{".gitignore": "/eval\n", "checkpoints/.gitkeep": "", "checkpoints/model.pt": "weights"})
+    job = Job(root)
+    assert "checkpoints: a file there is tracked by Git (model.pt)" in job.log.getvalue()
+    assert any("git rm -r --cached checkpoints" in remark for remark in job.opened.remarks)
+    job.saver.__exit__(None, None, None)
+
+
 def test_a_training_that_came_to_its_end_is_not_gone_on_from(interrupted: Path) -> None:
     second = Job(interrupted)
     assert second.content() == {"model": "weights"}

@@ -32,7 +32,7 @@ def test_units_are_understood() -> None:
         ("{}", "files.types: missing"),
         ("{types: []}", "files.types"),
         ("{types: [svg]}", "files.types[0]"),
-        ("{types: [png], size: [1 kb, 2]}", "files.size[0]: expected a size such as 500 B, 20 kB, 1.5 MB or 4 MiB"),
+        ("{types: [png], size: [1 kb, 2]}", "files.size[0]: expected a size such as 500 B, 1.5 MB, 4 MiB or 20GB, got the text '1 kb'"),
         ("{types: [png], size: [2 kB, 1 kB]}", "files.size: expected the lower end first, got [2000, 1000]"),
         ("{types: [png], size: [null, null]}", "files.size: expected at least one end, such as [1, null]"),
         ("{types: [png], size: 3}", "files.size"),

@@ -65,7 +65,7 @@ def test_a_reused_result_cost_nothing_now_and_says_what_it_cost_then() -> None:
     text = section(CASES["reused_result"]())
     assert text.startswith("<summary>Training: nothing trained twice</summary>")
     assert (
-        "the result of `4f1c08a` on 2026-11-20 16:40 UTC in [this run](<https://github.com/acme/digits/actions/runs/7288>) was taken"
+        "the result of `4f1c08a` on 2026-11-20 16:40 UTC in [this run](<https://github.com/acme/digits/actions/runs/7288>) is reused"
         in text
     )
     assert "This run cost nothing; that one took 1 h 6 min, 2.22 GPU-hours, 1.10 kWh and 7.98 USD." in text
@@ -116,6 +116,12 @@ def test_a_training_on_the_cpu_where_a_gpu_is_preferred_is_a_note() -> None:
     found = on_gpus(better(), "trained in 48.2 s", preflight=machine)
     assert any("trained on the CPU" in "".join(map(str, note)) for note in built(found).notes)
     assert "⚠️ On the CPU: train.gpu: expected 2 GPUs of model H100" in section(found)
+
+
+def test_where_nothing_was_trained_no_cpu_is_blamed() -> None:
+    found = on_gpus(better(), "nothing had to be trained", preflight=train(wrong_machine()).preflight, is_reused=True)
+    assert not any("trained on the CPU" in "".join(map(str, note)) for note in built(found).notes)
+    assert "On the CPU" not in section(found)
 
 
 # --- GPUs ------------------------------------------------------------------------------------------------------------

@@ -167,6 +167,36 @@ class TestProgressFile:
         assert [(point.step, point.value) for point in found.curves["loss"]] == [(3, 0.4)]
         assert file.changed() is None
 
+    def test_a_number_that_output_tells_too_stands_where_the_file_says(self, path: Path) -> None:
+        training, file = Followed(), ProgressFile(path)
+        path.write_text(json.dumps({"step": 3, "total": 10, "unit": "epoch", "metrics": {"loss": 0.4}}))
+        declared = file.changed()
+        assert declared is not None
+        training.progress.declare(declared)
+        found = training.says("epoch 9/10 loss=0.1 accuracy=0.9\n").findings
+        assert found.metrics == {"loss": 0.4, "accuracy": 0.9}
+        assert [(point.step, point.value) for point in found.curves["loss"]] == [(3, 0.4)]
+
+    @pytest.mark.parametrize(
+        ("text", "trouble"),
+        [
+            ("epoch 3 of 10", "expected JSON such as"),
+            ('{"epoch": 3}', "expected JSON such as"),
+            ("x" * (MAX_FILE_BYTES + 1), "expected a file of at most 256 KiB"),
+            (None, "expected the training to write it, and it did not"),
+            ('{"step": 3}', ""),
+        ],
+    )
+    def test_a_file_that_was_of_no_use_is_told(self, path: Path, text: str | None, trouble: str) -> None:
+        path.write_text('{"step": 1}')
+        file = ProgressFile(path)
+        if text is not None:
+            path.write_text(text)
+        file.changed()
+        assert file.trouble().startswith(trouble)
+        assert bool(file.trouble()) is bool(trouble)
+        assert bool(file.trouble(is_expected=False)) is bool(trouble and text)
+
     def test_what_lies_there_before_is_another_training_s(self, path: Path) -> None:
         path.write_text('{"step": 900}')
         assert ProgressFile(path).changed() is None

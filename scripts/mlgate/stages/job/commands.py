@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import signal
+import stat
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
@@ -94,8 +95,10 @@ def carry_out(
         outcome = process.run_command(
             command, root=root or workspace.root, log=path, timeout_s=timeout_s, grace_s=grace_s, attendance=attendance
         )
+        _put_back(workspace, path, outcome.tail)
     finally:
-        secret_env.hide_in(path, os.environ)
+        if not path.is_symlink():
+            secret_env.hide_in(path, os.environ)
     ran = CommandRun(
         command=shown[:20_000],
         exit_code=outcome.exit_code,
@@ -105,6 +108,27 @@ def carry_out(
         tail=secret_env.hidden(outcome.tail, os.environ),
     )
     return Ended(ran, outcome.interrupted_by, outcome.stopped_by)
+
+
+def _put_back(workspace: Workspace, path: Path, tail: str) -> None:
+    """A log where the command removed its own, or put something in its place: a link, or a pipe that holds up whoever reads it.
+
+    Raises InfrastructureError: it cannot be written.
+    """
+    try:
+        if stat.S_ISREG(path.lstat().st_mode) and path.resolve().is_relative_to(workspace.state.resolve()):
+            return
+    except OSError:  # it is not there, or what lay above it is not
+        pass
+    try:
+        workspace.prepare_state()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        path.unlink(missing_ok=True)
+        path.write_text(f"(the command took its log away; this is the end of it)\n{tail}\n", encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise InfrastructureError(f"{path}: the command took its log away, and none can be written: {error.strerror}") from None
 
 
 def interruption(ended: Ended) -> str:

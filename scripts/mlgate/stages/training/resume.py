@@ -147,7 +147,7 @@ def checkpoints(
     saver, remarks = _saver(
         workspace, train, train.checkpoints, folder, data, params, processes=processes, rank=rank, step=step, spent=spent
     )
-    remarks = [*removed, *remarks]
+    remarks = [*removed, *_tracked_remark(train.checkpoints.path, saver.plan.tracked), *remarks]
     found = Checkpoints(workspace.console, saver, folder, remarks, left_s)
     try:
         with workspace.console.progress("looking for a checkpoint to go on from"):
@@ -247,6 +247,16 @@ def _tracked(root: Path, path: str) -> frozenset[str]:
     """Files below a folder that Git has, relative to it."""
     listed = git.run(root, "ls-files", "-z", "--", f":(literal){path}")
     return frozenset(os.path.relpath(os.fsdecode(name), path) for name in listed.split(b"\0") if name)
+
+
+def _tracked_remark(path: str, tracked: frozenset[str]) -> list[str]:
+    """Said where checkpoints were committed by mistake: every training would begin from them, and have nothing left to do."""
+    named = sorted(name for name in tracked if not Path(name).name.startswith("."))  # .gitkeep and its like are meant
+    if not named:
+        return []
+    files = f"{len(named):,} files there are" if len(named) > 1 else "a file there is"
+    what = f"train.checkpoints.path: {path}: {files} tracked by Git ({named[0]}), and every training begins with what Git has there"
+    return [f"{what}; where that is not meant: git rm -r --cached {path}, and put {path}/ into .gitignore"]
 
 
 def _tell(console: Console, saver: Saver, remarks: Sequence[str]) -> None:

@@ -18,6 +18,7 @@ from mlgate import log_group
 from mlgate.config import TrainConfig
 from mlgate.console import plain
 from mlgate.environment import user_environment
+from mlgate.errors import InfrastructureError
 from mlgate.evidence import CheckpointRef, CommandRun, ProgressFindings
 from mlgate.process import Attendance, Interruption, Stop, new_mark
 from mlgate.stages.job import commands
@@ -129,7 +130,10 @@ def run(
         ended = commands.carry_out(
             workspace, launch.command, log, settings.timeout, grace_s=settings.grace, attendance=attendance, shown_as=launch.shown
         )
-    return _ran(settings, ended, follower.end(is_complete=ended.run.exit_code == 0))
+    said = follower.end(is_complete=ended.run.exit_code == 0)
+    if settings.progress and ended.run.exit_code == 0:
+        follower.tell_trouble(f"train.progress: {settings.progress}", is_expected="dvc" not in settings.command)  # which may run nothing
+    return _ran(settings, ended, said)
 
 
 def alone(workspace: Workspace, settings: TrainConfig, log: str, root: Path) -> CommandRun:
@@ -177,8 +181,13 @@ def _progress_path(workspace: Workspace, settings: TrainConfig) -> Path:
     if settings.progress:
         return workspace.root / settings.progress
     path = workspace.files / "train" / "progress.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.unlink(missing_ok=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise InfrastructureError(f"{path}: cannot be made: {error.strerror}; remove what lies there") from None
     return path
 
 
@@ -232,6 +241,11 @@ class _Follower:
             self._told.ended()
             self._told.ended()
         return found if found.step is not None or found.metrics else None
+
+    def tell_trouble(self, where: str, *, is_expected: bool) -> None:
+        """Say why the progress file was of no use, if it was of none."""
+        if trouble := self._file.trouble(is_expected=is_expected):
+            self._workspace.console.line(f"  ! {plain(where)}: {trouble} (the training is told its path in MLGATE_PROGRESS)")
 
     def _read(self) -> None:
         if (declared := self._file.changed()) is not None:

@@ -16,7 +16,9 @@ from mlgate.training.checkpoints.identity import Identity
 from mlgate.workspace import Workspace
 
 _VARIABLE = re.compile(r"\$\{?([A-Za-z_][A-Za-z0-9_]*)")
-_OF_THE_JOB = re.compile(r"(GITHUB|RUNNER|ACTIONS|INPUT|STATE|MLGATE)_.*|CI|PATH|HOME|PWD|OLDPWD|TMPDIR|USER|LOGNAME|SHELL|HOSTNAME|CUDA_VISIBLE_DEVICES")
+_OF_THE_JOB = re.compile(
+    r"(GITHUB|RUNNER|ACTIONS|INPUT|STATE|MLGATE)_.*|CI|PATH|HOME|PWD|OLDPWD|TMPDIR|USER|LOGNAME|SHELL|HOSTNAME|CUDA_VISIBLE_DEVICES"
+)
 """Variables that are others on another machine, or in another run of the same."""
 
 

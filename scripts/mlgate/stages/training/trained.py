@@ -72,7 +72,7 @@ def result(workspace: Workspace, inputs: Inputs, training: Training, recorded: M
     heading = ["; ".join([training.problem, *_kept(training)])] if training.problem else [_summary(training), *said]
     return StageResult(
         status=status,
-        summary=". ".join(filter(None, [*heading, *([] if status == "failed" else training.remarks)])),
+        summary="; ".join(filter(None, [*heading, *([] if status == "failed" else training.remarks)])),
         findings=TrainFindings(
             run=training.run,
             params=inputs.params,

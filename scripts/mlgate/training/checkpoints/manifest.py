@@ -26,6 +26,18 @@ def _utc(stated: datetime) -> datetime:
 
 Moment = Annotated[AwareDatetime, AfterValidator(_utc)]
 """A time of which whoever wrote it said the zone, so that any two can be compared."""
+_MOST_SPENT = 1e12
+
+
+def _plausible(cost: TrainingCost) -> TrainingCost:
+    amounts = (cost.duration_s, cost.gpu_hours, cost.kwh, cost.cost)
+    if not all(amount is None or 0 <= amount <= _MOST_SPENT for amount in amounts) or (cost.currency and not cost.currency.isalpha()):
+        raise ValueError("expected amounts that a training can take")
+    return cost
+
+
+Spent = Annotated[TrainingCost, AfterValidator(_plausible)]
+"""What a place says that a training took: it is added to the bill, and shown."""
 Ending = Literal["running", "interrupted", "failed"]
 """Whether the training went on, was ended from outside, or ended with an error of its own, which may lie in its state."""
 _WRITER = r"[0-9a-f]{8,10}-[0-9a-f]{12}"
@@ -78,7 +90,7 @@ class Manifest(Record):
     trained_s: Annotated[float, Field(ge=0, le=MOST_TRAINED_S)]
     """Seconds of training that it holds, over all runs that led to it."""
     step: float | None = None
-    spent: TrainingCost | None = None
+    spent: Spent | None = None
     """What all runs that led to it had taken."""
     ending: Ending = "running"
     files: Annotated[list[SavedFile], Field(min_length=1, max_length=MAX_FILES)]

@@ -137,7 +137,9 @@ def put_in_place(aside: Path, folder: Path, tracked: Collection[str] = ()) -> No
     kept = {*tracked, *(str(parent) for path in tracked for parent in PurePosixPath(path).parents)}
     for entry in sorted(aside.rglob("*")):
         name = entry.relative_to(aside).as_posix()
-        if (not entry.is_dir() and name in kept) or any(str(parent) in tracked for parent in (PurePosixPath(name), *PurePosixPath(name).parents)):
+        if (not entry.is_dir() and name in kept) or any(
+            str(parent) in tracked for parent in (PurePosixPath(name), *PurePosixPath(name).parents)
+        ):
             continue
         target = folder / name
         if entry.is_dir():

@@ -34,6 +34,7 @@ _TRIES = 3
 _PAUSE_S = 1.0
 _NICE = 10
 _LOOK_S = 0.1
+_HEARD_WITHIN_S = 2.0
 _NOTED_EVERY_S = 0.5
 _MOST_NOTED = 5000
 MOST_SENDING_S = 900.0
@@ -154,7 +155,7 @@ class Saver:
             return
         if body:
             aside = restoring.put_aside(folder, self.plan.tracked)
-            self._say(f"  {folder.name} held checkpoints that are not gone on from; moved to {aside.name}")
+            self._say(f"  {folder.name}/ held checkpoints that are not gone on from; they were moved to {aside.name}/")
         for candidate in found:
             if self._goes_on_from(candidate, [series for series, _ in surveys]):
                 break
@@ -281,9 +282,10 @@ class Saver:
         return not self._is_ending
 
     def _step_of(self, newest_s: float) -> float | None:
-        """How far the training was when the newest file was written."""
+        """How far the training was when the newest file was written: it says so at about that time, and is heard a little later."""
         self._steps.append((time.time(), self._step()))
-        return min(self._steps, key=lambda noted: abs(noted[0] - newest_s))[1]
+        heard = [step for at, step in self._steps if at <= newest_s + _HEARD_WITHIN_S]
+        return heard[-1] if heard else self._steps[0][1]
 
     def _shelve(self, ending: Ending, is_wanted: Callable[[], bool] = lambda: True) -> Manifest | None:
         """Copy what stands whole to this machine's folder, if it is new. Raises PlaceError, NotTakenError."""

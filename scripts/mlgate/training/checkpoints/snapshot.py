@@ -22,6 +22,7 @@ _CHUNK_BYTES = 1 << 20
 _ATTEMPTS = 6
 _PAUSE_S = 0.05
 _MOST_OPEN = 200
+_MOST_SHOWN = 300
 _CLOCK_S = 0.02
 """How exactly file systems tell the time."""
 
@@ -65,7 +66,8 @@ def listing(folder: Path) -> dict[str, Stamp]:
     """All whole files in a folder, by path relative to it with forward slashes; none where there is no folder.
 
     Raises:
-        NotTakenError: something is no regular file, cannot be read, or has a name that is no text or none on every machine; or there are too many.
+        NotTakenError: something is no regular file, cannot be read, or has a name that is no text, or is none on every machine; or there
+            are too many.
     """
     found: dict[str, Stamp] = {}
     pending = [""]
@@ -81,12 +83,7 @@ def listing(folder: Path) -> dict[str, Stamp]:
             if is_left_out(entry.name):
                 continue
             path = f"{prefix}{entry.name}"
-            try:
-                path.encode()
-                status = entry.stat(follow_symlinks=False)
-            except UnicodeEncodeError:
-                raise NotTakenError(f"{_shown(folder, path)}: expected a name in UTF-8") from None
-            except FileNotFoundError:
+            if (status := _status(folder, path, entry)) is None:
                 continue
             if stat.S_ISDIR(status.st_mode):
                 pending.append(f"{path}/")
@@ -104,6 +101,19 @@ def listing(folder: Path) -> dict[str, Stamp]:
         if len(found) > MAX_FILES:
             raise NotTakenError(f"{folder.name}: more than {MAX_FILES:,} files; expected fewer, larger ones")
     return dict(sorted(found.items()))
+
+
+def _status(folder: Path, path: str, entry: os.DirEntry[str]) -> os.stat_result | None:
+    """None where it is gone meanwhile. Raises NotTakenError."""
+    try:
+        path.encode()
+        return entry.stat(follow_symlinks=False)
+    except UnicodeEncodeError:
+        raise NotTakenError(f"{_shown(folder, path)}: expected a name in UTF-8") from None
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise NotTakenError(f"{_shown(folder, path)}: cannot be read: {error.strerror}") from None
 
 
 def take(
@@ -228,4 +238,4 @@ def write_all(handle: int, chunk: bytes) -> None:
 
 
 def _shown(folder: Path, path: str) -> str:
-    return plain(f"{folder.name}/{path}".rstrip("/").encode(errors="replace").decode(errors="replace"))
+    return plain(f"{folder.name}/{path}".rstrip("/").encode(errors="replace").decode(errors="replace"))[:_MOST_SHOWN]
