@@ -87,6 +87,15 @@ class Started:
             time.sleep(0.005)
         raise AssertionError(f"never ready: {self._said()}")
 
+    def wait_until_saved(self) -> bool:
+        """Whether it has a checkpoint, its own or an earlier one's; False where it ended before."""
+        deadline = time.monotonic() + self.training.limit_s
+        while not any(self.training.folder.rglob("checkpoint-*.zip")):
+            assert time.monotonic() < deadline, f"never saved: {self._said()}"
+            if not self.sleep(0.005):
+                return False
+        return True
+
     def sleep(self, seconds: float) -> bool:
         """Whether it still runs then."""
         with suppress(subprocess.TimeoutExpired):
@@ -142,13 +151,16 @@ def by_cancellation(started: Started, random: Random) -> Ended:
 def interrupted(training: Training, ways: Sequence[Way], random: Random, within_s: float) -> list[Ended]:
     """Run a training, ending it by each of `ways` in turn up to `within_s` seconds from the beginning of its loop, then let it be.
 
+    The last time no sooner than a checkpoint lies there, so that there is something to go on with.
+
     Returns:
         How each process ended; the last one by itself.
     """
     ends: list[Ended] = []
-    for way in ways:
+    for number, way in enumerate(ways, start=1):
         started = training.start()
-        if started.wait_until_ready() and started.sleep(random.uniform(0, within_s)):
+        is_running = started.wait_until_ready() and (number < len(ways) or started.wait_until_saved())
+        if is_running and started.sleep(random.uniform(0, within_s)):
             ends.append(way(started, random))
         else:
             ends.append(started.wait("nothing"))

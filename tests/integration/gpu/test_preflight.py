@@ -81,7 +81,7 @@ def warnings(found: Machine) -> list[str]:
 
 
 def test_a_machine_that_has_what_is_asked_for_is_described(tmp_path: Path) -> None:
-    asked = GpuConfig(count=2, memory=20 * GB, model=["A100", "h100"], compute_capability="8.0", disk=1000, shared_memory=1)
+    asked = GpuConfig(count=2, memory=20 * GB, model=["A100", "h100"], compute_capability="8.0", disk="1kB", shared_memory="1kB")
     found = examined(tmp_path, asked, machine(tmp_path, gpu(0, used=5 * GB), gpu(1)))
     assert problems(found) == []
     assert warnings(found) == []
@@ -362,17 +362,17 @@ def test_the_librarys_process_sees_no_secret(tmp_path: Path) -> None:
 
 def test_disk_and_shared_memory_are_looked_at_before_anything_costly(tmp_path: Path) -> None:
     environ = machine(tmp_path, gpu(0))
-    refusal = examined(tmp_path, GpuConfig(disk=10**16, shared_memory=10**15), environ).refusal or ""
+    refusal = examined(tmp_path, GpuConfig(disk="10000TB", shared_memory="1000TB"), environ).refusal or ""
     assert re.search(r"train\.gpu\.disk: expected 10,000,000\.0 GB free in the working directory, found .* make room", refusal)
     assert re.search(r"train\.gpu\.shared_memory: expected 1,000,000\.0 GB .*--shm-size=931323g", refusal)
     # a training on the CPU takes as much of the disk; a runner without a GPU may have less shared memory, though
-    without = examined(tmp_path, GpuConfig(disk=10**16, shared_memory=10**15, need="preferred"), machine(tmp_path, gpu(0, ecc=1)))
+    without = examined(tmp_path, GpuConfig(disk="10000TB", shared_memory="1000TB", need="preferred"), machine(tmp_path, gpu(0, ecc=1)))
     assert (without.refusal or "").startswith("train.gpu.disk: expected")
     assert "shared_memory" not in (without.refusal or "")
     assert any("train.gpu.shared_memory" in warning for warning in warnings(without))
     small = preflight.Room(disk_free_bytes=1, shared_memory_free_bytes=60 * 2**20, shared_memory_total_bytes=64 * 2**20)
     assert "--shm-size=8g" in preflight.remarks_on_room(small, GpuConfig())[0]
-    assert preflight.remarks_on_room(small, GpuConfig(shared_memory=1)) == []
+    assert preflight.remarks_on_room(small, GpuConfig(shared_memory="1kB")) == []
 
 
 def opened(folder: Path, gpu_of_config: str) -> Workspace:
