@@ -31,6 +31,7 @@ from mlgate.contracts.model import (
     Rule,
     Unique,
 )
+from mlgate.drift.profile import Profile
 from mlgate.tables import scan as on_one_machine
 from mlgate.tables import spark
 from mlgate.tables.spark import Spark
@@ -119,3 +120,21 @@ def customers_at(root: Path, rows: int) -> Path:
     customers(rows).write_parquet(pl.PartitionBy(root / "customers", key=["region"], include_key=False))
     (root / "plans.csv").write_text("plan\nfree\npro\nteam\n")
     return root
+
+
+def assert_same_profiles(ours: Profile, theirs: Profile) -> None:
+    """Cell by cell; what is rounded, to nine digits."""
+    assert list(ours.columns) == list(theirs.columns)
+    for name, one in ours.columns.items():
+        other = theirs.columns[name]
+        assert (one.kind, one.rows, one.nulls, one.cells.level, one.names) == (
+            other.kind,
+            other.rows,
+            other.nulls,
+            other.cells.level,
+            other.names,
+        )
+        assert one.cells.keys.tolist() == other.cells.keys.tolist()
+        assert one.cells.counts.tolist() == other.cells.counts.tolist()
+        for exact, rounded in ((one.mean, other.mean), (one.sd, other.sd), (one.minimum, other.minimum), (one.maximum, other.maximum)):
+            assert (exact is None and rounded is None) or exact == pytest.approx(rounded, rel=1e-9)

@@ -45,7 +45,7 @@ from mlgate.tables import scan as on_one_machine
 from mlgate.tables import spark
 from mlgate.tables.spark import Spark
 from mlgate.workspace import Workspace
-from spark_cases import at, customers, of_polars, of_spark, skip_without_java, told
+from spark_cases import assert_same_profiles, at, customers, of_polars, of_spark, skip_without_java, told
 from support import MINIMAL_CONFIG, commit_files, git, make_repository
 
 EXAMPLES = int(os.environ.get("MLGATE_SPARK_EXAMPLES", "6"))
@@ -266,22 +266,9 @@ def test_a_profile_is_the_same_cell_by_cell(local: Spark, tmp_path: Path) -> Non
         pl.Series("many", [[one] for one in range(rows)]),
     )
     frame.write_parquet(tmp_path / "t.parquet")
-    ours = profile.of_table(on_one_machine.scan(tmp_path, "t.parquet"))
-    theirs = spark_profile.of_table(spark.scan(local, tmp_path, "t.parquet"))
-    assert list(ours.columns) == list(theirs.columns)
-    for name, one in ours.columns.items():
-        other = theirs.columns[name]
-        assert (one.kind, one.rows, one.nulls, one.cells.level, one.names) == (
-            other.kind,
-            other.rows,
-            other.nulls,
-            other.cells.level,
-            other.names,
-        )
-        assert one.cells.keys.tolist() == other.cells.keys.tolist()
-        assert one.cells.counts.tolist() == other.cells.counts.tolist()
-        for exact, rounded in ((one.mean, other.mean), (one.sd, other.sd), (one.minimum, other.minimum), (one.maximum, other.maximum)):
-            assert (exact is None and rounded is None) or exact == pytest.approx(rounded, rel=1e-9)
+    assert_same_profiles(
+        profile.of_table(on_one_machine.scan(tmp_path, "t.parquet")), spark_profile.of_table(spark.scan(local, tmp_path, "t.parquet"))
+    )
     with pytest.raises(InputError, match=r"t.parquet: no column 'ag'; did you mean 'age'"):
         spark_profile.of_table(spark.scan(local, tmp_path, "t.parquet"), ["ag"])
 

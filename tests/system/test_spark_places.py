@@ -14,9 +14,11 @@ from pathlib import Path
 
 import pytest
 
+from mlgate.drift import multivariate, profile, spark_profile, spark_sample
 from mlgate.errors import InfrastructureError, InputError
+from mlgate.tables import scan as on_one_machine
 from mlgate.tables import spark
-from spark_cases import CUSTOMERS, JAVA_OPTIONS, SMALL, at, customers_at, of_polars, of_spark, skip_without_java, told
+from spark_cases import CUSTOMERS, JAVA_OPTIONS, SMALL, assert_same_profiles, at, customers_at, of_polars, of_spark, skip_without_java, told
 from support import make_repository
 
 
@@ -83,11 +85,15 @@ def wait_for(is_there: Callable[[], bool], process: subprocess.Popen[bytes], lim
 def test_a_cluster_of_two_workers_says_of_20_000_partitioned_rows_what_polars_says(tmp_path: Path) -> None:
     customers_at(tmp_path, 20_000)
     expected = of_polars(tmp_path, "customers", CUSTOMERS, ("plans.csv",))
+    profiled = profile.of_table(on_one_machine.scan(tmp_path, "customers"))
     assert len(expected.broken) >= 6
     assert len(expected.warned) == 1
     with cluster(tmp_path) as master, at(master, **{"spark.executor.memory": "512m", "spark.driver.host": "127.0.0.1"}) as opened:
         assert opened.session.sparkContext.master == master
         assert told(of_spark(opened, tmp_path, "customers", CUSTOMERS, ("plans.csv",))) == told(expected)
+        assert_same_profiles(profiled, spark_profile.of_table(spark.scan(opened, tmp_path, "customers")))
+        sampled = spark_sample.of_table(spark.scan(opened, tmp_path, "customers"), 20_000, list(profiled.columns))
+        assert multivariate.MOST_ROWS * 0.97 < sampled.height < multivariate.MOST_ROWS * 1.03
 
 
 def test_validate_data_runs_on_spark_where_mlgate_yaml_says_so_and_leaves_nothing_behind(tmp_path: Path) -> None:
