@@ -8,6 +8,7 @@ where mlgate.yaml names such data.
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from collections.abc import Mapping
 from pathlib import PurePosixPath
@@ -101,6 +102,8 @@ def _client(name: str, environ: Mapping[str, str]) -> Any:
         )
     if store == "gs":
         token = options.get("google_service_account") or options.get("google_application_credentials")
+        if not token and (key := options.get("google_service_account_key")):
+            token = json.loads(key)
         return fsspec.filesystem("gs", token=token or "google_default", skip_instance_cache=True)
     return fsspec.filesystem(
         "az",

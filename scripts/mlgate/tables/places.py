@@ -182,6 +182,10 @@ def _google(name: str, environ: Mapping[str, str]) -> dict[str, Any]:
     if not key:
         return {}
     if key.lstrip().startswith("{"):
+        try:
+            json.loads(key)
+        except ValueError:
+            raise InputError(f"{name}: GOOGLE_APPLICATION_CREDENTIALS begins like the JSON of a key and is none") from None
         return {"google_service_account_key": key}
     try:
         kind = json.loads(Path(key).read_bytes()).get("type")

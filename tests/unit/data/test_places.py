@@ -130,6 +130,8 @@ def test_a_google_key_in_a_file(tmp_path: Path) -> None:
     key.write_text("no key")
     with pytest.raises(InputError, match="GOOGLE_APPLICATION_CREDENTIALS names a file that is no JSON with a key"):
         places.storage_options("gs://b/x", {"GOOGLE_APPLICATION_CREDENTIALS": str(key)})
+    with pytest.raises(InputError, match="GOOGLE_APPLICATION_CREDENTIALS begins like the JSON of a key and is none"):
+        places.storage_options("gs://b/x", {"GOOGLE_APPLICATION_CREDENTIALS": '{"type": "service_account"'})
     with pytest.raises(InputError, match="GOOGLE_APPLICATION_CREDENTIALS names a file that cannot be read"):
         places.storage_options("gs://b/x", {"GOOGLE_APPLICATION_CREDENTIALS": "/nowhere.json"})
 
