@@ -26,6 +26,7 @@ import pytest
 
 from e2e import act, caller
 from github_stand_in import StandIn
+from mlgate.forge.lost_runners import Annotation, Ended, Job, Step, ended
 
 ROOT = Path(__file__).resolve().parents[2]
 WORKFLOW = "pull-request-self-hosted-gpu.yml"
@@ -192,6 +193,13 @@ def cancel(pid: int) -> None:
         os.kill(pid, number)
 
 
+def ended_for_requeue(run: act.Run) -> Ended:
+    """Why the job that trained ended, as mlgate requeue tells it from the annotations that mlgate left."""
+    notes = [found for line in run.jobs["train"].lines for found in re.findall(r"::error title=([^:,]*)::(.*)", line)]
+    job = Job(id=1, name="train", status="completed", conclusion="failure", steps=[Step(name="Run", conclusion="failure")])
+    return ended(job, [Annotation(title=title, message=message) for title, message in notes])
+
+
 class Cloud(http.server.BaseHTTPRequestHandler):
     """AWS's metadata service, as far as a machine asks it whether it will be taken away."""
 
@@ -300,6 +308,7 @@ class TestFailedTraining:
         findings = world.evidence("failed", "train", "mlgate-toy-train-1")["findings"]
         assert findings["ended_by"] is None
         assert findings["run"]["exit_code"] == 1
+        assert ended_for_requeue(failed).how == "otherwise"
 
 
 class TestCancelledTraining:
@@ -332,6 +341,9 @@ class TestPreemptedTraining:
         assert preempted.results() == NOT_MERGED
         assert "spot notice" in told_of_the_preemption
         assert "⏳" not in told_of_the_preemption
+
+    def test_mlgate_requeue_takes_it_for_a_lost_machine(self, preempted: act.Run) -> None:
+        assert ended_for_requeue(preempted) == Ended("lost", "its training was ended by a spot notice")
 
     def test_the_next_attempt_goes_on_from_its_checkpoint_and_says_what_that_saved(
         self, world: World, preempted: act.Run, again: act.Run
