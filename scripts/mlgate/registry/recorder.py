@@ -13,6 +13,7 @@ import math
 import os
 import posixpath
 import re
+import shutil
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -20,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 # MLflow imports these where they are installed and needs none of them to write runs: more than a second.
-_NOT_NEEDED = ("pandas", "scipy", "matplotlib")
+_NOT_NEEDED = ("pandas", "polars", "scipy", "matplotlib")
 _BATCH = 100
 
 
@@ -98,7 +99,7 @@ class _Recorder:
         if self._client is not None:
             return
         if uri.startswith("sqlite:///"):
-            Path(uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+            _set_up(Path(uri.removeprefix("sqlite:///")))
         os.environ["MLFLOW_TRACKING_URI"] = uri
         from mlflow import MlflowClient
 
@@ -119,6 +120,22 @@ class _Recorder:
         if found.lifecycle_stage == "deleted":
             raise ValueError(f"the experiment '{name}' is deleted; restore it with 'mlflow experiments restore -x {found.experiment_id}'")
         return str(found.experiment_id)
+
+
+def _set_up(file: Path) -> None:
+    """Make a database of MLflow's where there is none: aside, since one that was killed half-made is refused for ever."""
+    if file.exists():
+        return
+    file.parent.mkdir(parents=True, exist_ok=True)
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    aside = file.with_name(f".{file.name}.setup")
+    shutil.rmtree(aside, ignore_errors=True)  # of one that was killed
+    aside.mkdir()
+    store = SqlAlchemyStore(f"sqlite:///{aside / file.name}", default_artifact_root="./mlruns")  # type: ignore[no-untyped-call]
+    store.engine.dispose()
+    (aside / file.name).replace(file)
+    aside.rmdir()
 
 
 def _import_mlflow() -> None:

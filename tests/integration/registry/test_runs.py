@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import sqlite3
 import time
 from pathlib import Path
@@ -70,11 +71,36 @@ def test_a_run_that_is_not_finished_is_marked_as_killed(tmp_path: Path) -> None:
     assert rows(tmp_path, "select status from runs") == [("KILLED",)]
 
 
+def test_whoever_pressed_ctrl_c_waits_for_no_server(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        place = tracking.resolve(None, {"MLFLOW_TRACKING_URI": f"http://127.0.0.1:{silent.getsockname()[1]}"}, tmp_path)
+        recorder = runs.Recorder(tmp_path)
+        runs.start(recorder, place, experiment="digits", name="a run", params={}, tags={})
+        began = time.monotonic()
+        recorder.let_go(0.2)
+        assert time.monotonic() - began < 2
+        os.kill(recorder.pid, 0)  # it is still at it, and will mark the run as killed
+        recorder.close(is_forced=True)
+
+
 def test_two_runs_may_set_up_the_same_file_at_once(tmp_path: Path) -> None:
     recorders = [runs.Recorder(tmp_path) for _ in range(2)]
     for run in [start(tmp_path, recorder) for recorder in recorders]:
         run.finish("FINISHED", metrics={}, tags={})
     assert rows(tmp_path, "select status from runs") == [("FINISHED",), ("FINISHED",)]
+
+
+def test_a_run_killed_while_it_sets_up_the_file_leaves_none_that_is_half_made(tmp_path: Path) -> None:
+    recorder = runs.Recorder(tmp_path)
+    start(tmp_path, recorder)
+    until = time.monotonic() + 30
+    while not any(path.stat().st_size >= 100_000 for path in tmp_path.rglob("mlflow.db")) and time.monotonic() < until:
+        time.sleep(0.001)
+    os.kill(recorder.pid, 9)
+    recorder.close(is_forced=True)
+    start(tmp_path, runs.Recorder(tmp_path)).finish("FINISHED", metrics={}, tags={})
+    assert rows(tmp_path, "select status from runs where status = 'FINISHED'") == [("FINISHED",)]
+    assert [path.name for path in (tmp_path / ".mlgate" / "mlflow").glob(".*.setup")] == []
 
 
 def test_what_mlflow_refuses_is_one_line(tmp_path: Path) -> None:
