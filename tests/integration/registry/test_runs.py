@@ -94,7 +94,7 @@ def test_a_run_killed_while_it_sets_up_the_file_leaves_none_that_is_half_made(tm
     recorder = runs.Recorder(tmp_path)
     start(tmp_path, recorder)
     until = time.monotonic() + 30
-    while not any(path.stat().st_size >= 100_000 for path in tmp_path.rglob("mlflow.db")) and time.monotonic() < until:
+    while not any(path.stat().st_size >= 200_000 for path in tmp_path.rglob("mlflow.db")) and time.monotonic() < until:
         time.sleep(0.001)
     os.kill(recorder.pid, 9)
     recorder.close(is_forced=True)
