@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from decimal import Decimal
 from itertools import pairwise
 from typing import Literal
 
@@ -183,5 +184,6 @@ def _list(values: list[float]) -> str:
 
 def _plain(value: float) -> str:
     """A number without exponent: mermaid reads no other."""
-    written = f"{value:.6f}".rstrip("0").rstrip(".")
+    written = f"{value:.6f}" if value == 0 or abs(value) >= 0.001 else f"{Decimal(f'{value:.4g}'):f}"
+    written = written.rstrip("0").rstrip(".") if "." in written else written
     return "0" if written in ("-0", "") else written
