@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mlgate import standard_streams
 from mlgate.errors import MlgateError
 
 if TYPE_CHECKING:
@@ -455,7 +456,7 @@ def _requeue(options: argparse.Namespace) -> int:
             since=options.since,
             max_attempts=options.max_attempts,
             max_a_day=options.max_a_day,
-            is_dry=options.dry_run or os.environ.get("MLGATE_DRY_RUN") == "true",
+            dry_run="true" if options.dry_run else os.environ.get("MLGATE_DRY_RUN") or "",
         ),
         workflows=list(requeue.chosen_workflows(options.workflow or [os.environ.get("MLGATE_WORKFLOW") or ""])),
         say=lambda line: print(line, flush=True),
@@ -523,19 +524,14 @@ def entry_point() -> None:
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is signal.SIG_DFL:
             signal.signal(number, _interrupt)
-    try:
-        code = main()
-    except BrokenPipeError:  # `mlgate plan | head`
-        code = 1
+    standard_streams.outlast_readers()  # `mlgate run | head`
+    code = main()
     for thread in threading.enumerate():
         if thread is not threading.current_thread() and not thread.daemon:
             thread.join()
     atexit._run_exitfuncs()  # noqa: SLF001 -- os._exit runs none
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except BrokenPipeError:
-            code = code or 1  # who read it has gone
+    sys.stdout.flush()
+    sys.stderr.flush()
     os._exit(code)
 
 

@@ -6,9 +6,9 @@ import difflib
 import re
 import types
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
@@ -18,6 +18,7 @@ _MAX_WORD = 200
 """Of what is compared: the time it takes grows with it."""
 _KINDS = {"int": "an integer", "float": "a number"}
 _SHOWN_KEYS = 3
+_QUOTE = "'"
 # pydantic adds the branch of a union to the location; users know only their own keys
 _UNION_BRANCHES = frozenset({"str", "int", "bool", "float", "constrained-str", "none"})
 
@@ -118,6 +119,12 @@ def explain(error: ValidationError, model: type[BaseModel]) -> list[str]:
             case "model_type" | "model_attributes_type" | "dict_type" if keys := _keys_at(model, location):
                 such = ", ".join(keys[:_SHOWN_KEYS])
                 lines.append(f"{_key_path(location) or 'top level'}: expected keys below it, such as {such}; got {kind_of(given)}")
+            case "list_type" | "tuple_type":
+                like = _example(_annotation_at(model, location), given)
+                what = f"a list, such as {like}" if kind == "list_type" else "two values, [least, greatest]"
+                lines.append(f"{_key_path(location)}: expected {what}, got {kind_of(given)}")
+            case "too_short" | "too_long" if isinstance(given, list):
+                lines.append(f"{_key_path(location)}: expected {_bound(problem['ctx'])}, got {_entries(len(given))}")
             case _:
                 lines.append(
                     f"{_key_path(location) or 'top level'}: {problem['msg'][:1].lower()}{problem['msg'][1:]}, got {kind_of(given)}"
@@ -136,6 +143,78 @@ def _key_path(location: tuple[int | str, ...], *more: str) -> str:
         elif part not in _UNION_BRANCHES or before == "columns":  # a column may have any name
             path += f".{part}" if path else str(part)
     return path
+
+
+def _bound(limits: Mapping[str, Any]) -> str:
+    """How many entries pydantic wants of a list, from what it says of one that has others."""
+    return f"at least {_entries(limits['min_length'])}" if "min_length" in limits else f"at most {_entries(limits['max_length'])}"
+
+
+def _entries(count: int) -> str:
+    return f"{count:,} entr{'y' if count == 1 else 'ies'}" if count else "an empty list"
+
+
+def _example(annotation: Any, given: object) -> str:
+    """A list as a key takes it, in YAML: of what was given without brackets, where that can be an entry.
+
+    Args:
+        annotation: of the key, with a list somewhere in it.
+        given: what is there instead.
+    """
+    item = next((get_args(part)[0] for part in _alternatives(annotation) if get_origin(part) is list), str)
+    kinds = list(_alternatives(item))
+    if sections := [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)]:
+        fields = sections[0].model_fields.items()
+        keys = [field.alias or name for name, field in fields if field.is_required()] or [field.alias or name for name, field in fields]
+        return f"[{{{', '.join(f'{key}: …' for key in keys[:2])}}}]"
+    if any(get_origin(kind) is list for kind in kinds):
+        return f"[{_example(item, None)}]"
+    choices = [choice for kind in kinds if get_origin(kind) is Literal for choice in get_args(kind)]
+    usual: Sequence[object] = choices[:2] or ["first", "second"]
+    of: tuple[type, ...] = (str, int, float) if Any in kinds else (str,)
+    if float in kinds:
+        usual, of = [0.5, 0.9], (int, float)
+    elif int in kinds:
+        usual, of = [1, 2], (int,)
+    stated = given.values() if isinstance(given, dict) else [given]
+    entries = [one for one in stated if isinstance(one, of) and not isinstance(one, bool) and str(one).strip()]
+    fitting = [one for one in entries if not choices or one in choices]
+    return f"[{', '.join(_in_yaml(one) for one in fitting[:2] or usual)}]"
+
+
+def _in_yaml(value: object) -> str:
+    text = shortened(value)
+    is_plain = not isinstance(value, str) or re.fullmatch(r"[A-Za-z_./][\w./*-]*( [\w./*-]+)*", text)
+    return text if is_plain else f"'{text.replace(_QUOTE, _QUOTE * 2)}'"
+
+
+def _alternatives(annotation: Any) -> Iterator[Any]:
+    """The types that an annotation allows."""
+    if get_origin(annotation) is Annotated:
+        yield from _alternatives(get_args(annotation)[0])
+    elif get_origin(annotation) in (Union, types.UnionType):
+        for one in get_args(annotation):
+            yield from _alternatives(one)
+    else:
+        yield annotation
+
+
+def _annotation_at(model: Any, location: tuple[int | str, ...]) -> Any:
+    """Of the key at a location; None where nothing stands there."""
+    annotation = model
+    for part in location:
+        found = None
+        for kind in _alternatives(annotation):
+            if isinstance(kind, type) and issubclass(kind, BaseModel):
+                found = next((field.annotation for name, field in kind.model_fields.items() if part in (name, field.alias)), None)
+            elif get_origin(kind) in (list, tuple) and isinstance(part, int):
+                found = get_args(kind)[0]
+            elif get_origin(kind) is dict:
+                found = get_args(kind)[1]
+            if found is not None:
+                break
+        annotation = found if found is not None else annotation  # a branch of a union has no key of its own
+    return annotation
 
 
 def _keys_at(model: Any, location: tuple[int | str, ...]) -> list[str]:

@@ -16,7 +16,8 @@ from mlgate.console import plain
 Kind = Literal["transient", "credentials", "missing", "disk", "other"]
 
 _LOGGERS = ("dvc", "dvc_data", "dvc_objects")
-_NOISE = ("aiohttp_retry",)  # "client was not closed", on standard error, whenever the garbage collector comes by
+# "client was not closed", on standard error, whenever the garbage collector comes by; each retry of Google's clients with a traceback
+_NOISE = ("aiohttp_retry", "gcsfs", "google.auth")
 _PROGRESS_BARS = ("dvc.progress", "dvc_data.callbacks", "dvc_objects.fs.callbacks")
 
 # Names, not classes: the clients of S3, Azure, Google and SSH are there only where a remote needs them.
@@ -78,14 +79,19 @@ class Captured(logging.Handler):
             self.removed.update(str(argument) for argument in record.args)
 
 
+def hush() -> None:
+    """Have the clients of stores log nothing, tracebacks among it: what they raise is told in words of ours."""
+    for name in _NOISE:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
 @contextmanager
 def captured() -> Iterator[Captured]:
     """Have what DVC logs meanwhile, instead of seeing it printed. Its progress bars are silent, too."""
     collector = Captured()
     loggers = [logging.getLogger(name) for name in _LOGGERS]
     bars = [logging.getLogger(name) for name in _PROGRESS_BARS]
-    for name in _NOISE:
-        logging.getLogger(name).setLevel(logging.CRITICAL)
+    hush()
     import dvc  # noqa: F401 -- its import sets up the handlers that are put aside here
 
     before = [(logger, logger.level, logger.propagate, logger.handlers) for logger in (*loggers, *bars)]

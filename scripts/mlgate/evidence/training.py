@@ -52,6 +52,8 @@ class CheckpointRef(Record):
     trained_s: float
     """Seconds of training that it holds, over all runs that led to it."""
     step: float | None = None
+    unit: Text | None = None
+    """What `step` counts: `epoch`, `it`. None where the training did not say how far it was, or an earlier mlgate saved it."""
     size_bytes: int = 0
     spent: TrainingCost | None = None
     """What all runs that led to it had taken when it was saved."""

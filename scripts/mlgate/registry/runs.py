@@ -231,10 +231,14 @@ class Recorder:
             with suppress(BrokenPipeError):
                 self._process.stdin.close()
 
-    def let_go(self) -> None:
-        """Say that nothing more will be asked, and do not wait for the rest. A run it left open is marked as killed."""
+    def let_go(self, within_s: float = 0) -> None:
+        """Say that nothing more will be asked, and wait no longer than that for the rest. A run it left open is marked as killed."""
         atexit.unregister(self.close)
         self.end_input()
+        if self.asked == 0:
+            self._process.kill()
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(within_s)
 
     def close(self, is_forced: bool = False) -> None:
         """End the process, after it has done what it was asked unless it is forced. A run it left open is marked as killed."""

@@ -18,6 +18,7 @@ def run(workspace: Workspace, environ: Mapping[str, str]) -> list[str]:
 
     Raises:
         InputError: what is asked for is not to be had; the message says which part.
+        InfrastructureError: the disk refuses.
     """
     lines = []
     workspace.empty_state()
@@ -28,6 +29,7 @@ def run(workspace: Workspace, environ: Mapping[str, str]) -> list[str]:
         secret_env.export(variables, Path(github_env))
     if revision := environ.get("MLGATE_DATA_REV"):
         lines.append(f"✓ data of {plain(revision)}: {', '.join(dispatch.use_data_of(workspace.root, revision))}")
+        dispatch.note_data_revision(workspace, revision)
     if environ.get("MLGATE_PARAMS"):
         lines += [f"✓ {asked.path}: {asked.key} = {plain(str(asked.value))}" for asked in form_parameters.apply(workspace)]
     return [*lines, f"✓ {plain(workspace.config_path)}: model {workspace.config.model}"]

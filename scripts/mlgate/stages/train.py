@@ -9,11 +9,12 @@ from dataclasses import dataclass
 
 from mlgate import process
 from mlgate.config import TrainConfig
+from mlgate.evidence import DataRef
 from mlgate.process import Interruption
 from mlgate.registry import tracking
-from mlgate.stages.job import form_parameters, training_data
+from mlgate.stages.job import dispatch, form_parameters, training_data
 from mlgate.stages.job.commands import CommandInterruptedError
-from mlgate.stages.training import account, dvc_runs, machine, resume, reuse, running, trained
+from mlgate.stages.training import account, dvc_runs, machine, one_at_a_time, resume, reuse, running, trained
 from mlgate.stages.training.haste import Haste
 from mlgate.stages.training.machine import Machine
 from mlgate.stages.training.mlflow_run import Record
@@ -48,7 +49,8 @@ def run(workspace: Workspace) -> StageResult:
     Raises:
         InputError: nothing was validated, the data is not what was, a parameter or MLflow's place is wrong, or the launcher is absent
             (exit 2).
-        InfrastructureError: data or MLflow cannot be reached, no GPU came free, or we were told to end while nothing was trained (exit 3).
+        InfrastructureError: data or MLflow cannot be reached, no GPU came free, another training runs in this folder, or we were told to
+            end while nothing was trained (exit 3).
     """
     settings = workspace.config.train
     if settings is None:
@@ -62,8 +64,15 @@ def run(workspace: Workspace) -> StageResult:
     launch = running.planned(workspace, settings, devices=found.count)
     place = tracking.resolve(workspace.config.mlflow.tracking_uri, os.environ, workspace.root)
     tracking.check(place, os.environ)
+    with one_at_a_time.in_working_directory(workspace, launch.node_rank):
+        return _run(workspace, settings, found, launch, validated, place)
+
+
+def _run(
+    workspace: Workspace, settings: TrainConfig, found: Machine, launch: Launch, validated: list[DataRef], place: tracking.Tracking
+) -> StageResult:
     asked = form_parameters.apply(workspace)
-    inputs = Inputs(validated, params.read(workspace.root, workspace.config.params), asked)
+    inputs = Inputs(validated, params.read(workspace.root, workspace.config.params), asked, dispatch.noted_data_revision(workspace))
     sought = reuse.look(workspace, inputs.data, inputs.params, processes=launch.processes)
     record = Record(workspace, place, inputs, is_kept=launch.is_leader)
     try:
@@ -73,7 +82,7 @@ def run(workspace: Workspace) -> StageResult:
             training = _earlier(job) or _train(job)
             recorded, problem = record.finish(training, _LOG, job.haste.left_s())
     except KeyboardInterrupt as error:
-        record.abandon()
+        record.leave()
         raise CommandInterruptedError(f"interrupted by {error}, and no result of a training is kept; run the job again") from None
     except BaseException:
         record.abandon()
@@ -94,11 +103,15 @@ def _earlier(job: _Job) -> Training | None:
 def _train(job: _Job) -> Training:
     """Run the command: with GPUs of its own, from its newest checkpoint, and with its bill; then see what came of it."""
     workspace, settings, launch, progress = job.workspace, job.settings, job.launch, Progress()
+    resume.ensure_store(workspace, rank=launch.node_rank)
     training_data.fetch(workspace, job.inputs.data)
     recalled, remark = dvc_runs.recall(workspace)
     training_data.ensure(workspace, job.inputs.data)
     mark = process.new_mark()
-    needed = job.machine.without_gpu() if reuse.needs_no_gpu(workspace, recalled) else job.machine
+    is_trained = not reuse.needs_no_gpu(workspace, recalled)
+    needed = job.machine if is_trained else job.machine.without_gpu()
+    if is_trained:
+        machine.tell(workspace, job.machine)
     with (
         needed.leased(mark, workspace) as lease,
         account.sampled(settings, lease.devices) as bill,
@@ -108,7 +121,7 @@ def _train(job: _Job) -> Training:
             job.inputs.params,
             processes=launch.processes,
             rank=launch.node_rank,
-            step=progress.step,
+            position=progress.position,
             spent=bill.spent,
             left_s=job.haste.left_s,
         ) as saver,

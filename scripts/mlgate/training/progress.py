@@ -122,11 +122,10 @@ class Progress:
                 self._declared_metrics |= declared.metrics.keys()
             self._note(declared.metrics)
 
-    def step(self) -> float | None:
-        """The step it is at; None where it does not say."""
+    def position(self) -> Position | None:
+        """Where it is; None where it does not say."""
         with self._lock:
-            position = self._position()
-        return position.step if position else None
+            return self._position()
 
     def end(self, *, is_complete: bool) -> None:
         """The output is over; `is_complete`: the training came to its end by itself."""

@@ -11,13 +11,14 @@ from it, and none is ever unpickled here.
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import re
 import secrets
 import shutil
 import stat
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
@@ -34,6 +35,9 @@ MAX_MANIFEST_BYTES = 20_000_000
 MAX_FILES = 10_000
 KEPT = 50
 """Newest results of a model that are kept; a later training takes the place of the oldest."""
+_MOST_TRIED = 3
+_MOST_FORGOTTEN = 20
+"""Trainings at once, where more than should be there are."""
 _CHUNK_BYTES = 1 << 20
 _SLACK_BYTES = 100_000_000
 """Left free on the disk."""
@@ -161,18 +165,18 @@ def keep(
     manifest = described([_hashed(root, path) for path in files])
     environment = manifest.environment.sha256
     try:
-        names = place.names()
-        if _manifests(names, manifest.training, environment) and not is_replacing:
+        there, sent = place.written(), 0
+        earlier = _manifests(there, manifest.training, environment)
+        if earlier and not is_replacing:
             return 0
-        there, sent = set(names), 0
         at = place.below(manifest.training)
         for file in {file.sha256: file for file in manifest.files}.values():
             if is_replacing or f"{manifest.training}/{file.sha256}" not in there:
                 at.send(file.sha256, root / file.path)
                 sent += file.size_bytes
         at.write(f"{int(time.time()):08x}-{environment}-{secrets.token_hex(4)}.json", manifest.model_dump_json().encode())
-        place.remove(_manifests(names, manifest.training, environment))  # those that are of no use
-        _forget_oldest(place, names, manifest.training)
+        place.remove(earlier)  # those that are of no use
+        _forget_oldest(place, there, manifest.training)
     except (PlaceError, OSError) as error:
         raise NotKeptError(str(error)) from None
     return sent
@@ -185,19 +189,29 @@ def find(place: Place, training: str, environment: Environment, products: Produc
         NotWholeError: there is one, and it cannot be believed.
         PlaceError: the place cannot be asked.
     """
-    of_training = _manifests([f"{training}/{name}" for name in place.below(training).names()], training)
-    newest = max(_manifests(of_training, training, environment.sha256), default=None)
-    if newest is None:
-        other = max(of_training, default=None)
-        return Found() if other is None else Found(elsewhere=_manifest(place, other).environment)
-    result = _manifest(place, newest)
+    there = {f"{training}/{name}": at for name, at in place.below(training).written().items()}
+    problem: NotWholeError | None = None
+    for name in _manifests(there, training, environment.sha256)[: -_MOST_TRIED - 1 : -1]:
+        try:
+            return Found(_believed(place, name, training, environment, products))
+        except NotWholeError as error:  # one that nobody may remove, perhaps, and a good one beside it
+            problem = problem or error
+    if problem is not None:
+        raise problem
+    others = _manifests(there, training)
+    return Found(elsewhere=_manifest(place, others[-1]).environment) if others else Found()
+
+
+def _believed(place: Place, name: str, training: str, environment: Environment, products: Products) -> Result:
+    """Raises NotWholeError, PlaceError."""
+    result = _manifest(place, name)
     if (result.training, result.environment) != (training, environment):
         raise NotWholeError("its manifest is of another training")
     if strange := next((file.path for file in result.files if not products.includes(file.path)), None):
         raise NotWholeError(f"it holds {strange[:200]!r}, which mlgate.yaml does not name")
     if lacking := products.lacking(file.path for file in result.files):
         raise NotWholeError(f"it has no {lacking[0]}")
-    return Found(result)
+    return result
 
 
 def _manifest(place: Place, name: str) -> Result:
@@ -321,22 +335,29 @@ def _sha256(path: Path) -> tuple[str, int]:
     return digest.hexdigest(), size
 
 
-def _manifests(names: Iterable[str], training: str, environment: str | None = None) -> list[str]:
-    """Names of manifests of a training; the newest is the greatest."""
-    matches = (_MANIFEST.fullmatch(name) for name in names)
-    return [match[0] for match in matches if match and match["training"] == training and environment in (None, match["environment"])]
+def _manifests(written: Mapping[str, float], training: str, environment: str | None = None) -> list[str]:
+    """Names of manifests of a training, the newest last: by the place's own clock, as those of the machines may be hours or years off."""
+    matches = (_MANIFEST.fullmatch(name) for name in written)
+    found = [match[0] for match in matches if match and match["training"] == training and environment in (None, match["environment"])]
+    return sorted(found, key=lambda name: (_time(written[name]), name))
 
 
-def _forget_oldest(place: Place, names: Sequence[str], newest: str) -> None:
+def _time(at: float) -> float:
+    return 0.0 if math.isnan(at) else at
+
+
+def _forget_oldest(place: Place, written: Mapping[str, float], newest: str) -> None:
     """Make room: manifests first, so that no manifest names what is gone.
 
     Args:
-        names: those that were there before the newest came.
+        written: what was there before the newest came, and since when.
         newest: the training that has just been kept.
     """
-    manifests = sorted((match["at"], match["training"], match[0]) for name in names if (match := _MANIFEST.fullmatch(name)))
-    by_age = dict.fromkeys(training for _, training, _ in reversed(manifests) if training != newest)
-    gone = set(list(by_age)[KEPT - 1 :])
+    manifests = sorted(
+        (_time(at), match["at"], match["training"], name) for name, at in written.items() if (match := _MANIFEST.fullmatch(name))
+    )
+    by_age = dict.fromkeys(training for _, _, training, _ in reversed(manifests) if training != newest)
+    gone = set(list(by_age)[KEPT - 1 :][-_MOST_FORGOTTEN:])
     if gone:
-        place.remove([name for _, training, name in manifests if training in gone])
-        place.remove([name for name in names if name.partition("/")[0] in gone and not name.endswith(".json")])
+        place.remove([name for _, _, training, name in manifests if training in gone])
+        place.remove([name for name in written if name.partition("/")[0] in gone and not name.endswith(".json")])

@@ -57,7 +57,7 @@ def recall(repository: Path, root: Path, remote: str | None = None) -> Recalled:
     try:
         with _opened(repository) as repo:
             memory = _Memory(repo, _remote(repo, remote))
-            for stage in _in_order(repo, root):
+            for stage in in_order(repo, root):
                 memory.follow(stage, recalled)
                 if stage.cmd and not stage.frozen and stage.addressing not in recalled.stages:
                     recalled.to_run.append(stage.addressing)
@@ -76,7 +76,7 @@ def keep(repository: Path, root: Path, remote: str | None = None) -> Kept:
         with _opened(repository) as repo:
             name = _remote(repo, remote)
             memory = _Memory(repo, name)
-            for stage in _in_order(repo, root) if name else []:
+            for stage in in_order(repo, root) if name else []:
                 if stage.cmd and not memory.send(stage, kept):
                     kept.problem = "not all files were accepted"
                     break
@@ -223,7 +223,7 @@ class _Memory:
         os.replace(aside, target)
 
 
-def _in_order(repo: Any, root: Path) -> list[Any]:
+def in_order(repo: Any, root: Path) -> list[Any]:
     """Stages at or below `root` and what they need of others, each after what it depends on."""
     import networkx as nx
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -99,6 +100,14 @@ def what_a_filter_hides(root: Path) -> None:
     (root / "notes.nb").write_text("other\n")
 
 
+def what_a_filter_hides_that_is_in_no_commit(root: Path) -> None:
+    (root / ".gitattributes").unlink()
+    commit_files(root, {}, "no attributes")
+    git(root, "config", "filter.strip.clean", "echo 1")
+    (root / ".git" / "info" / "attributes").write_text("*.py filter=strip\n")
+    (root / "train.py").write_text("other\n")
+
+
 def a_variable_of_the_command(root: Path) -> None:
     os.environ["LR"] = "0.2"
 
@@ -116,6 +125,49 @@ def test_what_git_does_not_see_is_another_training(root: Path, change: Callable[
     before = key(root)
     change(root)
     assert key(root) != before
+
+
+def test_a_filter_in_no_commit_is_seen_through(root: Path) -> None:
+    what_a_filter_hides_that_is_in_no_commit(root)
+    keys = {key(root)}
+    (root / "train.py").write_text("another\n")
+    assert key(root) not in keys
+
+
+def test_an_edit_of_the_same_size_whose_time_was_set_back_is_seen_where_git_was_told_to_look_at_less(root: Path) -> None:
+    git(root, "config", "core.checkStat", "minimal")
+    git(root, "config", "core.trustctime", "false")
+    path = root / "train.py"
+    os.utime(path, MTIME)
+    git(root, "update-index", "--refresh")
+    before = key(root)
+    time.sleep(1.1)  # Git compares whole seconds
+    with path.open("r+") as stream:  # in place: the same inode
+        stream.write("2")
+    os.utime(path, MTIME)
+    assert git(root, "status", "--porcelain", "train.py") == ""
+    assert key(root) != before
+
+
+@pytest.mark.parametrize("how", ["shallow", "worktree", "autocrlf", "submodule"])
+def test_another_kind_of_checkout_of_the_same_commit_is_the_same_training(root: Path, tmp_path: Path, how: str) -> None:
+    git(root, "rm", "--quiet", "--force", "lib", "weights.bin", "notes.nb")  # what was not fetched, or is filtered, counts by its bytes
+    commit_files(root, {"train.py": "3\n"}, "code")
+    other = tmp_path / "made" / "other"
+    if how == "worktree":
+        git(root, "worktree", "add", "--quiet", "--detach", str(other))
+    elif how == "submodule":
+        make_repository(tmp_path / "made" / "super", {"readme": ""})
+        git(tmp_path / "made" / "super", "-c", "protocol.file.allow=always", "submodule", "--quiet", "add", root.as_uri(), "r")
+        (tmp_path / "made" / "super" / "outside").symlink_to("../outside")  # what a link in it shows there
+        other = tmp_path / "made" / "super" / "r"
+    else:
+        options = ["--depth=1"] if how == "shallow" else ["-c", "core.autocrlf=true"]
+        git(tmp_path, "clone", "--quiet", *options, root.as_uri(), str(other))
+    assert ((other / "train.py").read_bytes() == b"3\r\n") == (how == "autocrlf")
+    assert key(other, "linked/data.csv") == key(root, "linked/data.csv")
+    (other / "train.py").write_text("4\n")
+    assert key(other, "linked/data.csv") != key(root, "linked/data.csv")
 
 
 def test_a_second_change_in_a_submodule_or_a_repository_inside_is_another_again(root: Path) -> None:

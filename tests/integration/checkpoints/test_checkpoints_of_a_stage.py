@@ -17,7 +17,7 @@ import pytest
 from data_servers import BUCKET, S3, s3_server, sftp_server
 from mlgate import process
 from mlgate.console import Console
-from mlgate.errors import InputError
+from mlgate.errors import InfrastructureError, InputError
 from mlgate.evidence import DataRef
 from mlgate.stages.training import checkpoint_places, resume
 from mlgate.training import params
@@ -230,7 +230,9 @@ def test_a_training_that_came_to_its_end_is_not_gone_on_from(interrupted: Path) 
     shutil.rmtree(interrupted / "checkpoints")
     third = Job(interrupted)
     assert third.content() == {}
-    assert "its training was finished" in third.log.getvalue()
+    assert "passed over" not in third.log.getvalue()
+    assert third.opened.findings is not None
+    assert third.opened.findings.passed_over == []
 
 
 @pytest.mark.parametrize(("code", "is_gone_on_from"), [(1, False), (2, False), (137, True), (139, True)])
@@ -406,6 +408,63 @@ def test_a_store_that_cannot_be_reached_costs_a_remark_and_never_the_training(
     clone = tmp_path / "clone"
     git(tmp_path, "clone", "--quiet", str(root), str(clone))
     assert Job(clone).content() == {"model": "weights"}
+
+
+def refused(root: Path) -> tuple[str, type[BaseException]]:
+    workspace = Workspace.open(root, "mlgate.yaml", os.environ, Console(io.StringIO()))
+    with pytest.raises((InputError, InfrastructureError)) as caught:
+        resume.ensure_store(workspace)
+    return str(caught.value), caught.type
+
+
+def test_a_store_that_is_no_folder_is_told_before_anything_begins(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    root = repository(tmp_path / "first", "{path: checkpoints, store: ../file/below}")
+    what = "folder ../file/below takes no checkpoints: Not a directory; name a place that can be written, or leave the key out"
+    assert refused(root) == (f"train.checkpoints.store: {what}", InputError)
+
+
+def test_a_store_that_does_not_take_what_it_is_to_keep_is_told_before_anything_begins(
+    server: S3, tmp_path: Path, machine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mlgate.training.checkpoints.saver._PAUSE_S", 0.01)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", server.endpoint)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    use(server, monkeypatch)
+    missing = repository(tmp_path / "missing", "{path: checkpoints, store: 's3://no-such-bucket/kept'}")
+    said, kind = refused(missing)
+    assert said.startswith("train.checkpoints.store: s3://no-such-bucket/kept takes no checkpoints: not found: ")
+    assert kind is InputError
+    there = repository(tmp_path / "there", f"{{path: checkpoints, store: 's3://{BUCKET}/probed'}}")
+    resume.ensure_store(Workspace.open(there, "mlgate.yaml", os.environ, Console(io.StringIO())))
+    assert server.objects("probed") == []
+    for key in (server.reader, ("AKIAEXAMPLEONLY", "hunter2-only-for-tests")):
+        use(server, monkeypatch, key)
+        said, kind = refused(there)
+        assert said.startswith(f"train.checkpoints.store: s3://{BUCKET}/probed takes no checkpoints: ")
+        assert kind is InfrastructureError
+        assert not any(secret in said for secret in key)
+
+
+def test_a_store_that_nobody_answers_for_is_told_before_anything_begins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mlgate.training.checkpoints.saver.MOST_TELLING_S", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "a")
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "b")
+        said, kind = refused(repository(tmp_path / "first", f"{{path: checkpoints, store: 's3://{BUCKET}/kept'}}"))
+    assert said.startswith(f"train.checkpoints.store: s3://{BUCKET}/kept takes no checkpoints: no answer within 0 s")
+    assert kind is InfrastructureError
+
+
+def test_a_run_that_saves_nothing_asks_no_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("")
+    root = repository(tmp_path / "first", "{path: checkpoints, store: ../file/below}")
+    workspace = Workspace.open(root, "mlgate.yaml", os.environ, Console(io.StringIO()))
+    resume.ensure_store(workspace, rank=1)
+    shutil.rmtree(root / ".git")
+    resume.ensure_store(Workspace.open(root, "mlgate.yaml", os.environ, Console(io.StringIO())))
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".mlgate")] == []
 
 
 def test_the_dvc_remote_behind_ssh(tmp_path: Path, machine: Path) -> None:

@@ -14,6 +14,7 @@ import pytest
 from integration.checkpoints.checkpoint_runs import OTHER_KEY, Begin, Run, begun, contents, kept
 from mlgate.training.checkpoints import restoring
 from mlgate.training.checkpoints.places import FolderPlace
+from mlgate.training.position import Position
 
 
 @pytest.fixture
@@ -54,6 +55,33 @@ def test_what_is_being_written_and_what_is_hidden_is_not_saved(begin: Begin) -> 
     (run.folder / "epoch-2.tmp" / "model").write_text("half")
     run.saver.keep_last("interrupted")
     assert begin().content() == {"model": "whole"}
+
+
+@pytest.mark.parametrize(("unit", "kept_as"), [("epoch", "epoch"), ("it", "it"), ("two words", None), ("x" * 30, None), ("", None)])
+def test_how_far_it_was_is_kept_with_what_was_counted(begin: Begin, tmp_path: Path, place: Path, unit: str, kept_as: str | None) -> None:
+    run = begin()
+    run.saver._position = lambda: Position(12, 40, unit)
+    run.write(model="half way")
+    saved = run.saver.keep_last("interrupted")
+    assert saved is not None
+    assert (saved.step, saved.unit) == (12, kept_as)
+    resumed = begin().saver.resumed_from
+    assert resumed is not None
+    assert (resumed.step, resumed.unit) == (12, kept_as)
+
+
+def test_a_checkpoint_of_which_nobody_said_what_its_step_counts_is_gone_on_from(begin: Begin, place: Path) -> None:
+    run = begin()
+    run.saver._position = lambda: Position(12, 40, "epoch")
+    run.write(model="half way")
+    run.saver.keep_last("interrupted")
+    (manifest,) = place.rglob("saved/*.json")
+    document = json.loads(manifest.read_text())
+    del document["unit"]
+    manifest.write_text(json.dumps(document))
+    resumed = begin().saver.resumed_from
+    assert resumed is not None
+    assert (resumed.step, resumed.unit) == (12, None)
 
 
 def test_the_time_trained_adds_up_over_the_runs(begin: Begin) -> None:
@@ -195,7 +223,7 @@ def test_nobody_goes_on_from_a_training_that_was_finished(begin: Begin) -> None:
     first.saver.finish()
     second = begin()
     assert second.content() == {}
-    assert [line.partition(": ")[2] for line in second.saver.passed_over] == ["its training was finished"]
+    assert second.saver.passed_over == []  # as it should be, so nobody has to read of it
     second.write(model="trained again, half way")
     second.saver.keep_last("interrupted")
     assert begin().content() == {"model": "trained again, half way"}
@@ -246,7 +274,9 @@ def test_what_dead_runs_left_without_a_manifest_is_swept(begin: Begin, place: Pa
     first.saver.keep_last("interrupted")
     series = next(place.rglob("files")).parent
     (series / "files" / "60000000-0123456789ab").mkdir()
-    (series / "files" / "60000000-0123456789ab" / ("d" * 64)).write_text("a run of 2021 that was killed")
+    killed = series / "files" / "60000000-0123456789ab" / ("d" * 64)
+    killed.write_text("a run of 2021 that was killed")
+    os.utime(killed, (0x60000000, 0x60000000))
     alive = f"{int(time.time()):08x}-0123456789ab"
     (series / "files" / alive).mkdir()
     (series / "files" / alive / ("e" * 64)).write_text("just being brought")
@@ -262,6 +292,18 @@ def test_begin_from_nothing_when_asked_to(begin: Begin) -> None:
     first.saver.keep_last("interrupted")
     assert begin(is_fresh=True).content() == {}
     assert begin().content() == {"model": "weights"}
+
+
+@pytest.mark.parametrize("is_finished", [False, True])
+def test_what_was_begun_from_nothing_takes_the_place_of_what_was_before(begin: Begin, *, is_finished: bool) -> None:
+    first = begin()
+    first.write(model="old, and of more work")
+    time.sleep(0.1)
+    first.saver.keep_last("interrupted")
+    second = begin(is_fresh=True)
+    second.write(model="new")
+    second.saver.finish() if is_finished else second.saver.keep_last("interrupted")
+    assert begin().content() == ({} if is_finished else {"model": "new"})
 
 
 def test_a_folder_that_somebody_else_filled_is_left_alone_and_never_saved(begin: Begin, tmp_path: Path, place: Path) -> None:

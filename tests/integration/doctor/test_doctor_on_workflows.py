@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from integration.doctor.diagnoses import examined, said, the_one
 from mlgate.stages.doctor import workflows
 from mlgate.stages.doctor.subject import Subject
-from support import MINIMAL_CONFIG, make_repository
+from support import MINIMAL_CONFIG, commit_files, make_repository
 
 TEMPLATES = Path(__file__).resolve().parents[3] / "templates" / "workflows"
 WORKFLOW = ".github/workflows/mlgate.yml"
@@ -43,6 +44,24 @@ def test_our_templates_are_right(tmp_path: Path, name: str) -> None:
     assert lines[0].startswith(f"✓ {WORKFLOW}: uses mlgate ")
     assert {line[0] for line in lines} <= {"✓", "–"}, lines
     assert any("its permissions suffice" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("name", "permission", "level"),
+    [("mlgate-requeue", "actions", "write"), ("mlgate-requeue", "checks", "read"), ("mlgate-commands", "statuses", "read")],
+)
+def test_our_templates_beside_it_are_right_and_a_permission_that_one_lacks_is_named(
+    tmp_path: Path, name: str, permission: str, level: str
+) -> None:
+    root = project(tmp_path / "r", template("pull-request"))
+    commit_files(root, {f".github/workflows/{name}.yml": template(name)}, "beside it")
+    lines = said(examined(root, "Workflow"))
+    assert any(name in line and "its permissions suffice" in line for line in lines)
+    assert {line[0] for line in lines} <= {"✓", "–"}, lines
+    narrowed = re.sub(rf"\n +{permission}: {level}[^\n]*", "", template(name))
+    commit_files(root, {f".github/workflows/{name}.yml": narrowed}, "narrowed")
+    finding = the_one(examined(root, "Workflow"), "lacks permissions")
+    assert finding.advice == f"add {permission}: {level} to its permissions"
 
 
 def test_ten_lines_without_a_configuration_are_right(tmp_path: Path) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+import mlgate
 from mlgate.console import Console
 from mlgate.evidence import BEFORE_THE_GATE, STAGES, Evidence
 from mlgate.stages import pipeline
@@ -69,6 +72,21 @@ def test_a_laptop_gets_the_same_answer_as_a_pull_request(tmp_path: Path, capsys:
     code, found = run(root)
     assert (code, found["gate"].findings.verdict) == (0, "better")
     assert "accuracy" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["{ %s 2>&1; echo $? > code; } | head -n 1", "%s >&- 2>&-; echo $? > code"])
+def test_nobody_has_to_read_on_for_the_gate_to_decide(tmp_path: Path, command: str) -> None:
+    root = project(tmp_path / "repository")
+    environ = {name: value for name, value in os.environ.items() if not name.startswith(("GITHUB_", "MLGATE_"))}
+    environ["PYTHONPATH"] = str(Path(mlgate.__file__).parent.parent)
+    argv = ["bash", "-c", command % f"{sys.executable} -m mlgate.cli run"]
+    ended = subprocess.run(argv, cwd=root, env=environ, capture_output=True, text=True, check=True)
+    assert (root / "code").read_text() == "0\n"
+    assert "Traceback" not in ended.stderr
+    kept = root / ".mlgate" / "digits"
+    assert {path.stem for path in (kept / "evidence").iterdir()} == {*BEFORE_THE_GATE, "gate", "report"}
+    assert (kept / "report.md").is_file()
+    assert (kept / "report.html").is_file()
 
 
 def test_a_failed_test_ends_the_run_before_training_and_is_still_reported(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ def test_no_configuration(tmp_path: Path, command: str) -> None:
     [
         ("gate:\n", "gaet:\n", "mlgate.yaml: gaet: unknown key; did you mean 'gate'?"),
         ("timeout: 20s", "timeuot: 20s", "mlgate.yaml: train.timeuot: unknown key; did you mean 'timeout'?"),
-        ("[accuracy]", "accuracy", "mlgate.yaml: evaluation.metrics: input should be a valid list, got the text 'accuracy'"),
+        ("[accuracy]", "accuracy", "mlgate.yaml: evaluation.metrics: expected a list, such as [accuracy], got the text 'accuracy'"),
         ("min: 0.5", "min: high", "mlgate.yaml: gate.rules[1].min: "),
         ("timeout: 20s", "timeout: soon", "mlgate.yaml: train.timeout: "),
         (

@@ -13,7 +13,7 @@ from github_stand_in import StandIn
 from github_stand_in.state import Run
 from mlgate import cli
 from mlgate.context import RunContext
-from mlgate.errors import InputError, RefusedError
+from mlgate.errors import InfrastructureError, InputError, RefusedError
 from mlgate.stages.job import requeue
 from mlgate.stages.job.requeue import Limits, Requeued
 from support import make_repository
@@ -180,6 +180,7 @@ class TestWhatIsLeft:
         run = lost_run(open_pull)
         [lost] = look(open_pull, folder, limits=Limits(is_dry=True)).lost
         assert (lost.outcome, run.reruns) == ("would run again", [])
+        assert look(open_pull, folder, limits=Limits(is_dry=True)).lines[-1].endswith("1 had lost a runner, 1 would run again")
         assert all(exchange.method == "GET" for exchange in open_pull.requests)
 
 
@@ -254,6 +255,16 @@ class TestWhatIsSaid:
         row = next(line for line in text.splitlines() if str(run.id) in line)
         assert row.replace("&#124;", "").count("|") == 5
 
+    def test_what_was_started_before_github_failed_is_in_the_summary(self, github: StandIn, folder: Path, tmp_path: Path) -> None:
+        run, other = (lost_run(github, event="workflow_dispatch", updated_at=at(NOW - timedelta(hours=hours))) for hours in (2, 1))
+        github.fail("GET", rf"/actions/runs/{other.id}/", status=503)
+        context = RunContext(event="schedule", repository="octo/models", api_url=github.url, token=github.token, github_patience_s=0)
+        with pytest.raises(InfrastructureError, match="503"):
+            requeue.run(folder, context, {"GITHUB_STEP_SUMMARY": str(tmp_path / "summary")}, Limits(), now=NOW)
+        text = (tmp_path / "summary").read_text()
+        assert "1 failed run of mlgate looked at: 1 had lost a runner, 1 started again" in text
+        assert (str(run.id) in text, str(other.id) in text, other.reruns) == (True, False, [])
+
     def test_a_repository_that_does_not_use_mlgate_is_an_error_with_the_way_out(self, github: StandIn, tmp_path: Path) -> None:
         make_repository(tmp_path / "other", {".github/workflows/mlgate-requeue.yml": SCHEDULER})
         with pytest.raises(InputError, match="name the workflow by --workflow"):
@@ -275,6 +286,19 @@ class TestWhatIsSaid:
         monkeypatch.delenv("GITHUB_ACTIONS", raising=False)
         assert cli.main(["requeue", *options]) == 2
         assert said in capsys.readouterr().err
+
+    def test_on_a_laptop_the_way_to_try_it_is_told(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+        monkeypatch.delenv("GITHUB_ACTIONS", raising=False)
+        assert cli.main(["requeue", "--dry-run"]) == 2
+        assert "no run on GitHub; start mlgate-requeue.yml from the Actions page" in capsys.readouterr().err
+
+    def test_a_wish_not_to_start_anything_is_not_mistaken(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        monkeypatch.delenv("GITHUB_ACTIONS", raising=False)
+        monkeypatch.setenv("MLGATE_DRY_RUN", "yes")
+        assert cli.main(["requeue"]) == 2
+        assert "dry-run: expected true or false, got 'yes'" in capsys.readouterr().err
 
 
 def test_the_command_prints_a_line_a_run_and_leaves_the_numbers_as_output(

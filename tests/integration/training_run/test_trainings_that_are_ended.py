@@ -23,7 +23,7 @@ from support import make_repository
 sys.path.insert(0, str(Path(__file__).parent))
 from metadata_server import cloud
 
-SCRIPTS = Path(process.__file__).parents[1]
+SCRIPTS = Path(process.__file__).parents[2]
 TRAIN = """\
 import json, os, pathlib, signal, sys, time
 
@@ -122,6 +122,7 @@ def test_a_cancelled_training_keeps_its_checkpoint_and_all_that_is_known(root: P
     assert (findings.progress.total, findings.progress.unit) == (600, "step")
     assert findings.checkpoints is not None
     assert findings.checkpoints.last is not None
+    assert findings.checkpoints.last.unit == "step"
     saved = int((root / "checkpoints" / "step").read_text())
     assert 5 <= saved < 600
     assert findings.account is not None

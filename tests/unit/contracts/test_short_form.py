@@ -215,8 +215,8 @@ def test_a_duration_is_told_as_it_is_written() -> None:
         ("columns: {a: {type: integer, range: [0, 1.5]}}", "columns.a.range[1]: 1.5 (a number) in a column of type integer"),
         ("columns: {a: {type: boolean, range: [0, 1]}}", "columns.a.range[0]: 0 (an integer) in a column of type boolean"),
         ("columns: {a: {type: date, range: [x, null]}}", "columns.a.range[0]: the text 'x' in a column of type date"),
-        ("columns: {a: {in: x}}", "columns.a.in: input should be a valid list, got the text 'x'"),
-        ("columns: {a: {in: []}}", "columns.a.in: list should have at least 1 item after validation, not 0, got a list"),
+        ("columns: {a: {in: x}}", "columns.a.in: expected a list, such as [x], got the text 'x'"),
+        ("columns: {a: {in: []}}", "columns.a.in: expected at least 1 entry, got an empty list"),
         ("columns: {a: {in: [[1]]}}", "columns.a.in[0]: expected a number, a text or a yes/no value, got a list"),
         (
             "columns: {c: {type: string, in: [NO, SE]}}",

@@ -14,7 +14,7 @@ import pytest
 from mlgate import process
 from mlgate.process import Attendance, Interruption, Outcome, Processes, Stop, new_mark, run_command
 
-SCRIPTS = Path(process.__file__).parents[1]
+SCRIPTS = Path(process.__file__).parents[2]
 SAVING = "trap 'sleep 0.3; echo saved; exit 0' TERM; echo begun; while :; do sleep 0.05; done"
 """A training that saves when it is asked to end."""
 

@@ -16,7 +16,7 @@ from mlgate.environment import user_environment, user_interpreter
 from mlgate.errors import InputError
 from mlgate.process import call_user_python, run_command
 
-SCRIPTS = Path(process.__file__).parents[1]
+SCRIPTS = Path(process.__file__).parents[2]
 
 
 def run(command: str, tmp_path: Path, **options: object) -> process.Outcome:
@@ -89,7 +89,7 @@ class TestOutput:
         assert b"\xff\xfe\x00\x1b[31mred" in (tmp_path / "logs" / "log").read_bytes()
 
     def test_huge_output_leaves_a_bounded_log_and_a_short_tail(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(process, "MAX_LOG_BYTES", 1_000_000)
+        monkeypatch.setattr(process.command, "MAX_LOG_BYTES", 1_000_000)
         outcome = run("{ yes 'a line of training output' || true; } | head -c 5000000; echo; echo the end", tmp_path, is_echoed=False)
         assert outcome.last_line == "the end"
         assert len(outcome.tail.encode()) <= 8_000

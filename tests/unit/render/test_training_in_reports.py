@@ -86,6 +86,18 @@ def test_what_a_checkpoint_saved_is_said() -> None:
     assert "Passed over: `000001250` of 08:14, cut: 1 of 3 files is shorter than it was saved." in text
 
 
+def test_a_checkpoint_is_told_by_what_the_training_counted() -> None:
+    found = preempted()
+    findings = train(found)
+    assert findings.checkpoints is not None
+    assert findings.checkpoints.last is not None
+    last = findings.checkpoints.last.model_copy(update={"step": 12, "unit": "epoch"})
+    kept = findings.checkpoints.model_copy(update={"last": last, "resumed_from": last})
+    text = section({**found, "train": found["train"].model_copy(update={"findings": findings.model_copy(update={"checkpoints": kept})})})
+    assert "Went on from epoch 12 (2026-11-21 08:13 UTC)" in text
+    assert "When its job runs again, it goes on from epoch 12 (2026-11-21 08:13 UTC)" in text
+
+
 def test_a_machine_that_does_not_do_is_refused_with_what_was_found() -> None:
     comment = markdown.comment(built(wrong_machine())).replace("\u00a0", " ")
     assert comment.startswith("### ⚠️ digits: cannot be merged yet — the machine has not what the training asks for\n")
@@ -216,3 +228,11 @@ def test_any_curve_is_drawn(points: list[tuple[float, float]], how: Any) -> None
     assert "nan" not in drawn
     assert "inf" not in drawn
     assert "<svg" in plots.svg(curves)
+
+
+def test_small_numbers_are_drawn_as_what_they_are() -> None:
+    points = ((1.0, 2.5e-7), (2.0, 1e-9))
+    curves = Figure("curves", "t", "d", Curves((Panel("loss", (Curve("loss", points),)),), "step"))
+    drawn = figures.figure(curves, "mermaid")
+    assert "line [0.00000025, " in drawn
+    assert ", 0.000000001]" in drawn

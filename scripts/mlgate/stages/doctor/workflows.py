@@ -16,6 +16,11 @@ from mlgate.stages.doctor.subject import Subject
 REUSABLE = Path(__file__).resolve().parents[4] / ".github" / "workflows"
 # Where a job calls actions of ours itself: what gate and report do with the token.
 _OF_GATE = {"contents": "read", "actions": "read"}
+# What compares no commits, and so needs no history: with what it needs of the token.
+_ON_THE_TIP = {
+    "requeue": {"actions": "write", "checks": "read", "contents": "read", "pull-requests": "read"},
+    "slash-command": {"actions": "write", "contents": "write", "pull-requests": "write", "statuses": "read"},
+}
 
 
 def look(subject: Subject) -> Iterator[Finding]:
@@ -110,7 +115,7 @@ def _job(workflow: Workflow, job: Job, subject: Subject) -> Iterator[Finding]:
         yield problem(f"{where}: lacks permissions", f"add {', '.join(lacking)} to its permissions")
     elif wanted:
         yield ok(f"{where}: its permissions suffice")
-    if job.shallow_checkout:
+    if job.shallow_checkout and any(use.action not in _ON_THE_TIP for use in job.uses):
         yield problem(f"{where}: checks out without history, so there is no commit to compare with", "give actions/checkout fetch-depth: 0")
     if job.persists_credentials:
         yield warning(
@@ -126,6 +131,9 @@ def _permissions(job: Job, config: Config | None) -> dict[str, str]:
         if use.reusable is not None:
             file = REUSABLE / f"reusable-{use.reusable}.yml"
             return workflow_files.permissions_asked(file) if file.is_file() else {}
+        if use.action in _ON_THE_TIP:
+            is_kept_elsewhere = config is not None and config.store != "git"
+            return {**_ON_THE_TIP[use.action], **({"contents": "read"} if is_kept_elsewhere else {})}
     if not job.decides or any(use.action == "aggregate" for use in job.uses):
         return {}
     wanted = dict(_OF_GATE)

@@ -13,10 +13,12 @@ from pathlib import Path
 from mlgate import git
 from mlgate.console import plain
 from mlgate.data.dvc_files import is_dvc_file
-from mlgate.errors import InputError
+from mlgate.errors import InfrastructureError, InputError
 from mlgate.mistakes import did_you_mean
 from mlgate.training import params as training_params
 from mlgate.workspace import Workspace
+
+_DATA_REVISION = "data-revision.txt"
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,23 @@ def plan(workspace: Workspace, *, pull_request: str, data_revision: str, params:
         lines.append(f"with the data of {plain(data_revision)} ({revision[:12]}): {', '.join(tracked)}")
     lines += [f"with {override.key} = {override.value} in {override.path}" for override in overrides]
     return Plan(lines=lines, head_sha=workspace.commit)
+
+
+def note_data_revision(workspace: Workspace, revision: str) -> None:
+    """Have later stages of this job say whose data it is. Raises InputError, InfrastructureError."""
+    noted = f"{plain(revision)[:80]} ({resolve(workspace.root, revision)[:12]})"
+    try:
+        (workspace.state / _DATA_REVISION).write_text(noted, encoding="utf-8")
+    except OSError as error:
+        raise InfrastructureError(f"{workspace.state}: cannot be written: {error.strerror}") from None
+
+
+def noted_data_revision(workspace: Workspace) -> str | None:
+    """The revision whose data was put in place for this job, for people; None where it is the commit's own."""
+    try:
+        return plain((workspace.state / _DATA_REVISION).read_text(encoding="utf-8"))[:120] or None
+    except (OSError, UnicodeDecodeError):
+        return None
 
 
 def use_data_of(root: Path, revision: str) -> list[str]:

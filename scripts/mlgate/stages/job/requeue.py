@@ -15,7 +15,7 @@ from mlgate import git
 from mlgate.config.values import parse_duration
 from mlgate.console import plain
 from mlgate.context import RunContext
-from mlgate.errors import InfrastructureError, InputError
+from mlgate.errors import InfrastructureError, InputError, MlgateError
 from mlgate.forge import workflow_files
 from mlgate.forge.lost_runs import ListedRun, LostRuns
 from mlgate.forge.workflow_files import Workflow
@@ -72,13 +72,15 @@ class Lost:
                 return f"left as it is: {self.reason}"
 
 
-@dataclass(frozen=True)
+@dataclass
 class Requeued:
-    """What a scheduler did."""
+    """What a scheduler did so far."""
 
     lost: list[Lost] = field(default_factory=list)
     looked_at: int = 0
     """Runs that failed or were cancelled in the time asked for."""
+    is_dry: bool = False
+    """Whether it was only asked what would run again."""
 
     @property
     def started(self) -> list[Lost]:
@@ -87,7 +89,8 @@ class Requeued:
     @property
     def lines(self) -> list[str]:
         runs = f"{self.looked_at} failed run{'s' if self.looked_at != 1 else ''} of mlgate looked at"
-        return [*(one.line for one in self.lost), f"{runs}: {len(self.lost)} had lost a runner, {len(self.started)} started again"]
+        done = f"{sum(one.outcome == 'would run again' for one in self.lost)} would run" if self.is_dry else f"{len(self.started)} started"
+        return [*(one.line for one in self.lost), f"{runs}: {len(self.lost)} had lost a runner, {done} again"]
 
     @property
     def markdown(self) -> str:
@@ -103,7 +106,7 @@ class Requeued:
         return "\n".join([*head, "|Run|Job|What happened|What was done|", "|:--|:--|:--|:--|", *rows, ""])
 
 
-def limits(*, since: str, max_attempts: str, max_a_day: str, is_dry: bool) -> Limits:
+def limits(*, since: str, max_attempts: str, max_a_day: str, dry_run: str) -> Limits:
     """What options say. Raises InputError."""
     try:
         seconds = parse_duration(since)
@@ -111,11 +114,13 @@ def limits(*, since: str, max_attempts: str, max_a_day: str, is_dry: bool) -> Li
         seconds = None
     if not isinstance(seconds, int) or not 0 < seconds <= 7 * 86400:
         raise InputError(f"--since: expected a duration of at most a week, such as 6h or 2d, got '{since[:40]}'")
+    if dry_run not in ("", "true", "false"):  # taken for false, `yes` would start what was only asked about
+        raise InputError(f"dry-run: expected true or false, got '{dry_run[:40]}'")
     return Limits(
         since=timedelta(seconds=seconds),
         max_attempts=_number("--max-attempts", max_attempts, 2, _ATTEMPTS),
         max_a_day=_number("--max-a-day", max_a_day, 1, 1000),
-        is_dry=is_dry,
+        is_dry=dry_run == "true",
     )
 
 
@@ -151,6 +156,10 @@ def run(
         RefusedError: the token may not; the message names the permission.
         InfrastructureError: GitHub cannot be asked.
     """
+    if not context.is_github:
+        raise InputError(
+            "requeue: this is no run on GitHub; start mlgate-requeue.yml from the Actions page, with dry-run to see what it would do"
+        )
     github, now = LostRuns(context), now or datetime.now(UTC)
     chosen = dict.fromkeys(workflows) if workflows else _own_workflows(folder)
     listed = {name: list(github.runs_since(name, now - max(asked.since, _DAY))) for name in chosen}
@@ -159,18 +168,22 @@ def run(
     # Oldest first: it has waited the longest, should there be more than a day may start.
     failed = sorted((run for run in everywhere if run.is_failed and run.updated_at >= now - asked.since), key=lambda run: run.updated_at)
     outdated = _Outdated(github, listed)
-    found: list[Lost] = []
-    for failed_run in failed:
-        name = next(name for name, runs in listed.items() if failed_run in runs)
-        if (lost := _looked_at(github, failed_run, chosen[name])) is None:
-            continue
-        job, why = lost
-        reason = _over(failed_run, asked, left_today) or outdated.reason(failed_run)
-        one = Lost(failed_run, job, why, "left", reason) if reason else _start(github, failed_run, job, why, is_dry=asked.is_dry)
-        left_today -= one.outcome in ("again", "would run again")
-        say(one.line)
-        found.append(one)
-    requeued = Requeued(found, len(failed))
+    requeued = Requeued(is_dry=asked.is_dry)
+    try:
+        for failed_run in failed:
+            name = next(name for name, runs in listed.items() if failed_run in runs)
+            if lost := _looked_at(github, failed_run, chosen[name]):
+                job, why = lost
+                reason = _over(failed_run, asked, left_today) or outdated.reason(failed_run)
+                one = Lost(failed_run, job, why, "left", reason) if reason else _start(github, failed_run, job, why, is_dry=asked.is_dry)
+                left_today -= one.outcome in ("again", "would run again")
+                say(one.line)
+                requeued.lost.append(one)
+            requeued.looked_at += 1
+    except MlgateError:
+        if requeued.looked_at:  # what was started before it came so far
+            _summarise(requeued, environ)
+        raise
     say(requeued.lines[-1])
     _summarise(requeued, environ)
     return requeued

@@ -37,6 +37,8 @@ class Places:
     store: Place | None
     remarks: list[str] = field(default_factory=list)
     """Why it is not where one would expect it."""
+    refusal: str = ""
+    """Why what `train.checkpoints.store` names is no place for them; empty where it is, or names none."""
 
 
 def find(workspace: Workspace) -> Places:
@@ -61,7 +63,8 @@ def find(workspace: Workspace) -> Places:
         if found is not None:
             return Places(here, found)
         why = "there is no DVC remote"
-    return Places(here, None, [f"{why}: checkpoints are kept on this machine, and no other can go on from them"])
+    refusal = why if wanted is not None else ""
+    return Places(here, None, [f"{why}: checkpoints are kept on this machine, and no other can go on from them"], refusal)
 
 
 def explained(error: Exception) -> str:
@@ -144,6 +147,7 @@ def _place(cls: Any, settings: dict[str, Any], path: str, shown: str) -> Place:
         return FolderPlace(Path(path), shown)
     if str(cls.protocol).startswith("http"):
         raise _UnusableError(f"{shown}: cannot be listed; name another place in train.checkpoints.store")
+    dvc_log.hush()
     for option in ("worktree", "version_aware"):
         settings.pop(option, None)
     return RemotePlace(cls(**settings), path.rstrip("/"), shown, explained)

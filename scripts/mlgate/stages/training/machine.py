@@ -127,11 +127,17 @@ def look(workspace: Workspace) -> Machine:
     assert machine.findings is not None  # noqa: S101 -- for the type checker: something was asked for
     if machine.refusal:
         raise RefusedError(machine.refusal, machine.findings)
+    return machine
+
+
+def tell(workspace: Workspace, machine: Machine) -> None:
+    """Say what a training has to expect of the machine, once it is clear that something is trained."""
+    if machine.findings is None:
+        return
     for problem in machine.findings.problems:
         workspace.console.line(f"  {plain(problem)}; trains on the CPU (train.gpu.need: preferred)")
     for warning in machine.findings.warnings:
         workspace.console.line(f"  ! {plain(warning)}")
-    return machine
 
 
 def examine(root: Path, asked: GpuConfig, environ: Mapping[str, str], *, deadline_s: float | None = None) -> Machine:

@@ -104,3 +104,8 @@ class Record:
         """End it; a run that is open is marked as killed."""
         if self._recorder is not None:
             self._recorder.close()
+
+    def leave(self) -> None:
+        """As `abandon`, for whoever waits after Ctrl-C: what MLflow has not taken by then is left to the recorder alone."""
+        if self._recorder is not None:
+            self._recorder.let_go(_HURRIED_S)

@@ -1,7 +1,7 @@
 """Checkpoints of a training: the newest whole one of this very training is put into place before the command runs, and what the command
 leaves in its folder is saved on a period and at its end. Used by `stages.train`.
 
-    with resume.checkpoints(workspace, data, params, processes=2, step=…) as saver:
+    with resume.checkpoints(workspace, data, params, processes=2, position=…) as saver:
         ran = running.run(…, environ=saver.environ)        # MLGATE_CHECKPOINTS
         saver.ended(exit_code, ended_by, since)            # where the block is left without it: as interrupted
     findings, remarks = saver.findings, saver.remarks
@@ -24,14 +24,17 @@ from mlgate.data.tracking import dvc_root
 from mlgate.errors import InfrastructureError, InputError, MlgateError
 from mlgate.evidence import CheckpointFindings, CheckpointRef, DataRef, TrainingCost
 from mlgate.render import numbers
-from mlgate.stages.training import checkpoint_places, same_training
-from mlgate.training.checkpoints.saver import Plan, Saver
+from mlgate.stages.training import checkpoint_places, one_at_a_time, same_training
+from mlgate.training.checkpoints.places import FolderPlace, PlaceError
+from mlgate.training.checkpoints.saver import Plan, Saver, probe
+from mlgate.training.checkpoints.series import FOLDER
+from mlgate.training.position import Position
 from mlgate.workspace import Workspace
 
 _SHOWN = 5
 
 
-def _nothing() -> float | None:
+def _nothing() -> Position | None:
     return None
 
 
@@ -115,7 +118,7 @@ def checkpoints(
     *,
     processes: int = 1,
     rank: int = 0,
-    step: Callable[[], float | None] = _nothing,
+    position: Callable[[], Position | None] = _nothing,
     spent: Callable[[], TrainingCost | None] = lambda: None,
     left_s: Callable[[], float] = lambda: math.inf,
 ) -> Iterator[Checkpoints]:
@@ -127,13 +130,13 @@ def checkpoints(
         params: values of the parameter files.
         processes: how many `launcher: torchrun` starts on each node.
         rank: of several nodes; all go on from a checkpoint, that of rank 0 saves.
-        step: how far the training is, if it says so.
+        position: how far the training is, if it says so.
         spent: what it has taken, with all runs that it went on from.
         left_s: once it was told to end, how many seconds there are for saving.
 
     Raises:
         InputError: `train.checkpoints.path` is no folder of its own.
-        InfrastructureError: that folder cannot be written.
+        InfrastructureError: that folder cannot be written, or another training writes to it.
     """
     train = workspace.config.train
     if train is None or train.checkpoints is None:
@@ -143,23 +146,53 @@ def checkpoints(
     if why := _why_not(workspace):
         yield Checkpoints(workspace.console, None, folder, [f"no checkpoints: {why}"])
         return
-    removed = _removed_by_dvc(workspace, train, folder)
-    saver, remarks = _saver(
-        workspace, train, train.checkpoints, folder, data, params, processes=processes, rank=rank, step=step, spent=spent
-    )
-    remarks = [*removed, *_tracked_remark(train.checkpoints.path, saver.plan.tracked), *remarks]
-    found = Checkpoints(workspace.console, saver, folder, remarks, left_s)
+    with one_at_a_time.in_checkpoints(folder, train.checkpoints.path, rank):
+        removed = _removed_by_dvc(workspace, train, folder)
+        saver, remarks = _saver(
+            workspace, train, train.checkpoints, folder, data, params, processes=processes, rank=rank, position=position, spent=spent
+        )
+        remarks = [*removed, *_tracked_remark(train.checkpoints.path, saver.plan.tracked), *remarks]
+        found = Checkpoints(workspace.console, saver, folder, remarks, left_s)
+        try:
+            with workspace.console.progress("looking for a checkpoint to go on from"):
+                saver.restore()
+            _tell(workspace.console, saver, remarks)
+            saver.start()
+        except OSError as error:
+            raise InfrastructureError(f"train.checkpoints.path: {train.checkpoints.path}: cannot be written: {error.strerror}") from None
+        try:
+            yield found
+        finally:
+            found.ended(-1, "interruption")
+
+
+def ensure_store(workspace: Workspace, *, rank: int = 0) -> None:
+    """Find out whether checkpoints can be written to what `train.checkpoints.store` names, before anything costly begins. Where it names
+    nothing they go to the DVC remote, which a reader of the data may not be allowed to write: that is a remark, once it fails.
+
+    Args:
+        workspace: the model's.
+        rank: of several nodes; that of rank 0 saves.
+
+    Raises:
+        InputError: it is no place for checkpoints.
+        InfrastructureError: it cannot be reached, or does not let us write.
+    """
+    settings = workspace.config.train and workspace.config.train.checkpoints
+    if not settings or settings.store is None or rank or _why_not(workspace):
+        return
+    places, instead = checkpoint_places.find(workspace), "name a place that can be written, or leave the key out"
+    if places.refusal:
+        raise InputError(f"train.checkpoints.store: {places.refusal}; {instead}")
+    place = places.store or places.here
     try:
-        with workspace.console.progress("looking for a checkpoint to go on from"):
-            saver.restore()
-        _tell(workspace.console, saver, remarks)
-        saver.start()
-    except OSError as error:
-        raise InfrastructureError(f"train.checkpoints.path: {train.checkpoints.path}: cannot be written: {error.strerror}") from None
-    try:
-        yield found
-    finally:
-        found.ended(-1, "interruption")
+        with workspace.console.progress(f"asking {place.description} whether it takes checkpoints"):
+            probe(place.below(FOLDER, workspace.config.model))
+    except PlaceError as error:
+        said = f"{place.description} takes no checkpoints: {error}; {instead}"
+        if not error.may_pass and not error.is_full and (error.is_absent or isinstance(place, FolderPlace)):
+            raise InputError(f"train.checkpoints.store: {said}") from None
+        raise InfrastructureError(f"train.checkpoints.store: {said}") from None
 
 
 def _saver(
@@ -172,7 +205,7 @@ def _saver(
     *,
     processes: int,
     rank: int,
-    step: Callable[[], float | None],
+    position: Callable[[], Position | None],
     spent: Callable[[], TrainingCost | None],
 ) -> tuple[Saver, list[str]]:
     places = checkpoint_places.find(workspace)
@@ -196,7 +229,7 @@ def _saver(
         is_alone=nodes == 1,
         is_fresh=os.environ.get("MLGATE_RESUME", "").lower() in ("false", "0", "no"),
     )
-    return Saver(plan, workspace.console.line, step, spent), places.remarks
+    return Saver(plan, workspace.console.line, position, spent), places.remarks
 
 
 def _why_not(workspace: Workspace) -> str:
@@ -270,6 +303,11 @@ def _tell(console: Console, saver: Saver, remarks: Sequence[str]) -> None:
         console.line(f"  goes on from a checkpoint: {_described(saver.resumed_from)}, {saver.plan.place.description}")
 
 
+def place_in_training(reference: CheckpointRef) -> str:
+    """How far a training was that a checkpoint holds, as its progress counted it: `epoch 12`; empty where it did not say."""
+    return f"{plain(reference.unit or 'step')} {reference.step:,.6g}" if reference.step is not None else ""
+
+
 def _described(reference: CheckpointRef) -> str:
-    step = f"step {reference.step:,.6g}, " if reference.step is not None else ""
-    return f"{step}{numbers.duration(reference.trained_s)} of training, {numbers.size(reference.size_bytes)}".replace(numbers.NBSP, " ")
+    reached = f"{at}, " if (at := place_in_training(reference)) else ""
+    return f"{reached}{numbers.duration(reference.trained_s)} of training, {numbers.size(reference.size_bytes)}".replace(numbers.NBSP, " ")

@@ -11,7 +11,7 @@ from mlgate.errors import InputError
 from mlgate.evidence import DataRef
 from mlgate.stages.job import secret_env
 from mlgate.stages.revisions import lineage
-from mlgate.stages.training import working_tree
+from mlgate.stages.training import pipeline_inputs, working_tree
 from mlgate.training.checkpoints.identity import Identity
 from mlgate.workspace import Workspace
 
@@ -41,10 +41,15 @@ def identify(
     if train is None or workspace.commit is None:
         raise InputError("train: without a commit of Git nobody can tell whether another run trains the same")
     is_torchrun = train.launcher == "torchrun"
+    written, pinned = [*but_for, *models(workspace.config)], [reference.path for reference in data]
+    is_lock_written = pipeline_inputs.makes_what_it_reads(train.command)
     return Identity(
         model=workspace.config.model,
         code_sha256=lineage.inputs_sha256(workspace, workspace.commit),
-        changed=working_tree.changed(workspace, [*but_for, *models(workspace.config)], [reference.path for reference in data]),
+        changed={
+            **pipeline_inputs.read(workspace, [*pinned, *written, *working_tree.written(workspace)]),
+            **working_tree.changed(workspace, written, pinned, is_lock_written=is_lock_written),
+        },
         data=[(reference.path, reference.hash) for reference in data],
         params=params,
         command=train.command,

@@ -22,6 +22,7 @@ from mlgate.evidence import (
     TrainFindings,
 )
 from mlgate.stages.training.machine import RefusedError
+from mlgate.stages.training.resume import place_in_training
 from mlgate.stages.training.reuse import Reused
 from mlgate.training.params import Override
 from mlgate.workspace import StageResult, Workspace
@@ -35,6 +36,8 @@ class Inputs:
     params: dict[str, str]
     overrides: list[Override]
     """Those of `params` that are not as the commit has them."""
+    data_revision: str | None = None
+    """Whose data it is, where it is not the commit's own."""
 
 
 @dataclass
@@ -68,6 +71,8 @@ class Training:
 def result(workspace: Workspace, inputs: Inputs, training: Training, recorded: MlflowRun | None) -> StageResult:
     """The stage's result."""
     said = [f"with {override.key} = {plain(str(override.value))[:200]} in {override.path} (MLGATE_PARAMS)" for override in inputs.overrides]
+    if inputs.data_revision:
+        said.append(f"with the data of {inputs.data_revision}")
     status: Status = "error" if training.is_preempted else "failed" if training.problem else "passed"
     heading = ["; ".join([training.problem, *_kept(training)])] if training.problem else [_summary(training), *said]
     return StageResult(
@@ -120,7 +125,7 @@ def _kept(training: Training) -> list[str]:
     last = training.checkpoints.last if training.checkpoints else None
     if last is None or training.ended_by is None:
         return []
-    where = f" of step {last.step:,.6g}" if last.step is not None else ""
+    where = f" of {at}" if (at := place_in_training(last)) else ""
     return [f"the checkpoint{where} is kept: run the job again, and it goes on from there"]
 
 

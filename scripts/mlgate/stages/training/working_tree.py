@@ -25,7 +25,7 @@ _MOST_POINTER_BYTES = 1024
 _OF_TOOLS = frozenset({"__pycache__", ".ipynb_checkpoints", ".mlgate", ".pytest_cache", ".mypy_cache", ".ruff_cache"})
 
 
-def changed(workspace: Workspace, but_for: Iterable[str] = (), data: Iterable[str] = ()) -> dict[str, str]:
+def changed(workspace: Workspace, but_for: Iterable[str] = (), data: Iterable[str] = (), *, is_lock_written: bool = True) -> dict[str, str]:
     """Hash of what is in the files that differ from the commit, or are in none and not ignored; by path relative to the repository's top.
 
     What Git does not look at counts, too: files it was told to take as unchanged, submodules whatever they are set to, what a filter may
@@ -38,6 +38,8 @@ def changed(workspace: Workspace, but_for: Iterable[str] = (), data: Iterable[st
         workspace: the model's, at a commit.
         but_for: more that is written, relative to the working directory.
         data: what is told apart by hashes of its own, relative to the working directory; links to it are not looked into.
+        is_lock_written: whether the command has DVC make what it needs. Otherwise dvc.lock says what the training takes as it is, as
+            a form's data revision does.
 
     Raises:
         InputError: not in a Git repository.
@@ -48,26 +50,30 @@ def changed(workspace: Workspace, but_for: Iterable[str] = (), data: Iterable[st
     tree = inputs.Tree.at(top, workspace.commit)
     scope = inputs.scope(tree, config_path)
     named = _differing(top)
-    others = [name for name in _others(top) if not _OF_TOOLS.intersection(name.split("/"))]
+    others = [name for name in _others(top) if not is_of_tools(name)]
     pinned = {posixpath.normpath(f"{folder}/{name}") for name in data}
     beyond = [name for name in tree.entries if tree.is_link(name) and not any(inputs.touch(name, one) for one in pinned)]
     hidden = {*_unfetched(tree), *_filtered(tree)}
-    written = {posixpath.normpath(f"{folder}/{name}") for name in (*_written(workspace), *but_for)} | {config_path}
-    for name in named:
+    ours = {posixpath.normpath(f"{folder}/{name}") for name in (*written(workspace), *but_for)} | {config_path}
+    for name in (*named, *others):
         if posixpath.basename(name) == "dvc.lock":
-            written |= {name, *(locked_outputs((top / name).read_bytes(), posixpath.dirname(name)) if (top / name).is_file() else ())}
+            if is_lock_written:
+                ours.add(name)
+            if (top / name).is_file():
+                ours |= locked_outputs((top / name).read_bytes(), posixpath.dirname(name))
     found = {}
     for path in sorted({name.rstrip("/") for name in (*named, *others)} | hidden | {name for name in beyond if _leads_out(top, name)}):
-        is_written = path in written or any(path.startswith(f"{one}/") for one in written)
+        is_written = path in ours or any(path.startswith(f"{one}/") for one in ours)
         if not is_written and scope.reason(path) is not None:
-            found[path] = _content(top / path, top)
+            found[path] = content(top / path, top)
     return found
 
 
 def _differing(top: Path) -> list[str]:
     """Tracked files that are not as the commit has them, or of which Git was told not to look whether they are."""
     flagged = (entry for entry in _names(git.run(top, "ls-files", "-v", "-z")) if entry[0].islower() or entry[0] == "S")
-    named = _names(git.run(top, "diff", "--name-only", "-z", "--no-renames", "--ignore-submodules=none", "HEAD"))
+    settings = ("-c", "core.checkStat=default", "-c", "core.trustctime=true", "-c", "core.fsmonitor=false")  # times can be set back
+    named = _names(git.run(top, *settings, "diff", "--name-only", "-z", "--no-renames", "--ignore-submodules=none", "HEAD"))
     return [*named, *(entry[2:] for entry in flagged)]
 
 
@@ -82,9 +88,8 @@ def _unfetched(tree: inputs.Tree) -> Iterator[str]:
 
 
 def _filtered(tree: inputs.Tree) -> Iterator[str]:
-    """Files that a filter stands before, as Git compares what the filter makes of them; of LFS only those whose content was not fetched."""
-    if not any(posixpath.basename(path) == ".gitattributes" for path in tree.entries):
-        return
+    """Files that a filter stands before, as Git compares what the filter makes of them; of LFS only those whose content was not fetched.
+    `.git/info/attributes` and the user's own file name filters, too."""
     asked = b"\0".join(os.fsencode(path) for path in tree.entries)
     said = list(_names(git.run(tree.top, "check-attr", "-z", "--stdin", "filter", stdin=asked)))
     for path, value in zip(said[::3], said[2::3], strict=True):
@@ -107,7 +112,7 @@ def _leads_out(top: Path, path: str) -> bool:
         return False
 
 
-def _written(workspace: Workspace) -> Iterator[str]:
+def written(workspace: Workspace) -> Iterator[str]:
     """Paths that a training writes, relative to the working directory."""
     config = workspace.config
     evaluation, train = config.evaluation, config.train
@@ -117,7 +122,8 @@ def _written(workspace: Workspace) -> Iterator[str]:
         yield from filter(None, [*train.outputs, train.progress, train.checkpoints.path if train.checkpoints else None])
 
 
-def _content(path: Path, top: Path) -> str:
+def content(path: Path, top: Path) -> str:
+    """What is at a path in a repository, in a word that another content has otherwise."""
     try:
         if path.is_symlink():
             target = f"link to {os.fsencode(path.readlink()).decode(errors='backslashreplace')}"
@@ -129,6 +135,21 @@ def _content(path: Path, top: Path) -> str:
         return "gone"
     except (OSError, RuntimeError) as error:
         return f"cannot be read: {getattr(error, 'strerror', None) or type(error).__name__}"
+
+
+def content_beyond(path: Path) -> str:
+    """The same of what lies outside of the repository."""
+    try:
+        return _beyond(path.resolve())
+    except FileNotFoundError:
+        return "gone"
+    except (OSError, RuntimeError) as error:
+        return f"cannot be read: {getattr(error, 'strerror', None) or type(error).__name__}"
+
+
+def is_of_tools(path: str) -> bool:
+    """Whether it is what Python, or a tool, leaves beside code."""
+    return not _OF_TOOLS.isdisjoint(path.split("/"))
 
 
 def _file(path: Path) -> str:
@@ -150,7 +171,7 @@ def _repository(path: Path) -> str:
         return "not fetched"
     commit = git.try_text(path, "rev-parse", "HEAD")
     names = sorted({*(_differing(path) if commit else ()), *_others(path)})
-    state = [str(commit), *(f"{name} {_content(path / name, path)}" for name in names)]
+    state = [str(commit), *(f"{name} {content(path / name, path)}" for name in names)]
     return f"repository {_digest(state)}"
 
 

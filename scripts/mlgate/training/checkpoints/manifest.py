@@ -40,6 +40,8 @@ Spent = Annotated[TrainingCost, AfterValidator(_plausible)]
 """What a place says that a training took: it is added to the bill, and shown."""
 Ending = Literal["running", "interrupted", "failed"]
 """Whether the training went on, was ended from outside, or ended with an error of its own, which may lie in its state."""
+UNIT = r"^[^\W\d]\w{0,19}$"
+"""A word, as progress has it: `epoch`, `it`. It is shown to people."""
 _WRITER = r"[0-9a-f]{8,10}-[0-9a-f]{12}"
 _NAME = re.compile(rf"(?P<writer>{_WRITER})\.(?P<sequence>[0-9]{{6}})\.json")
 _MAX_PATH = 4096
@@ -90,6 +92,8 @@ class Manifest(Record):
     trained_s: Annotated[float, Field(ge=0, le=MOST_TRAINED_S)]
     """Seconds of training that it holds, over all runs that led to it."""
     step: float | None = None
+    unit: Annotated[str, StringConstraints(pattern=UNIT)] | None = None
+    """What `step` counts."""
     spent: Spent | None = None
     """What all runs that led to it had taken."""
     ending: Ending = "running"

@@ -4,12 +4,15 @@ renamed, or is one object of a store."""
 from __future__ import annotations
 
 import errno
+import math
 import os
 import secrets
 import shutil
 import stat
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol, TypeVar
@@ -44,8 +47,8 @@ class Place(Protocol):
     def below(self, *names: str) -> Place:
         """A folder of it as a place."""
 
-    def names(self) -> list[str]:
-        """Everything in it."""
+    def written(self) -> dict[str, float]:
+        """Everything in it by name: when it was written, in seconds since 1970 by the place's own clock; NaN where it does not say."""
 
     def read(self, name: str, most_bytes: int) -> bytes:
         """One that is small."""
@@ -79,8 +82,8 @@ class FolderPlace:
     def below(self, *names: str) -> FolderPlace:
         return replace(self, path=self.path.joinpath(*names))
 
-    def names(self) -> list[str]:
-        found = []
+    def written(self) -> dict[str, float]:
+        found: dict[str, float] = {}
 
         def refused(error: OSError) -> None:
             if not isinstance(error, FileNotFoundError):
@@ -89,7 +92,10 @@ class FolderPlace:
         try:
             for at, _, names in os.walk(self.path, onerror=refused):
                 prefix = "" if at == str(self.path) else f"{os.path.relpath(at, self.path)}/"
-                found += [prefix + name for name in names if not name.startswith(_ASIDE)]
+                for name in names:
+                    if not name.startswith(_ASIDE):
+                        with suppress(FileNotFoundError):  # removed meanwhile
+                            found[prefix + name] = os.lstat(f"{at}/{name}").st_mtime
         except OSError as error:
             raise _explained(error) from None
         return found
@@ -178,18 +184,20 @@ class RemotePlace:
     def below(self, *names: str) -> RemotePlace:
         return replace(self, path=str(PurePosixPath(self.path, *names)))
 
-    def names(self) -> list[str]:
+    def written(self) -> dict[str, float]:
         top = f"{self.path.rstrip('/')}/"
 
-        def ask() -> list[str]:
+        def ask() -> dict[str, float]:
             self.fs.fs.invalidate_cache()
-            return [str(name).removeprefix(top) for name in self.fs.find(self.path) if str(name).startswith(top)]
+            found = self.fs.fs.find(self.path, detail=True)
+            listed = found if isinstance(found, Mapping) else {path: {} for path in found}  # DVC's own tell names alone
+            return {str(path).removeprefix(top): _written(about) for path, about in listed.items() if str(path).startswith(top)}
 
         try:
             return self._asked(ask)
         except PlaceError as error:
             if error.is_absent:  # nothing was ever kept
-                return []
+                return {}
             raise
 
     def read(self, name: str, most_bytes: int) -> bytes:
@@ -265,6 +273,12 @@ class RemotePlace:
             is_absent, is_full = isinstance(error, FileNotFoundError), isinstance(error, OSError) and error.errno in _FULL
             may_pass = not (is_absent or is_full or isinstance(error, PermissionError))
             raise PlaceError(self.explain(error), is_absent=is_absent, is_full=is_full, may_pass=may_pass) from None
+
+
+def _written(about: Mapping[str, Any]) -> float:
+    """When something was written, as the file systems call it: S3 and its like, Azure, and all others."""
+    at = next((about[name] for name in ("LastModified", "last_modified", "mtime") if about.get(name)), None)
+    return at.timestamp() if isinstance(at, datetime) else float(at) if isinstance(at, (int, float)) else math.nan
 
 
 def _opened(path: Path) -> Any:

@@ -56,7 +56,8 @@ class NotWholeError(Exception):
 
 
 def candidates(surveys: Sequence[tuple[Series, Survey]], passed_over: list[str]) -> list[Candidate]:
-    """Checkpoints to go on from, the best first; what is passed over at first sight, and why, is added to `passed_over`."""
+    """Checkpoints to go on from, the best first; what is passed over at first sight for a fault, and why, is added to
+    `passed_over`."""
     finished = set().union(*(survey.finished for _, survey in surveys))
     whole: dict[str, Candidate] = {}
     for series, survey in surveys:
@@ -65,8 +66,8 @@ def candidates(surveys: Sequence[tuple[Series, Survey]], passed_over: list[str])
             there = set().union(*(one.contents.get(manifest.writer, set()) for _, one in surveys))
             missing = sum(file.sha256 not in there for file in manifest.files)
             if manifest.training in finished:
-                passed_over.append(f"{manifest.name}: its training was finished")
-            elif manifest.ending == "failed":
+                continue  # as it should be: nobody goes on from what came to its end, and nobody has to read of it
+            if manifest.ending == "failed":
                 passed_over.append(f"{manifest.name}: saved after the training had failed")
             elif missing:
                 passed_over.append(f"{manifest.name}: is not whole, {missing} of its {len(manifest.files)} files are missing")

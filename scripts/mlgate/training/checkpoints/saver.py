@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import shutil
 import threading
 import time
@@ -24,11 +25,12 @@ from mlgate import evidence
 from mlgate.console import plain
 from mlgate.evidence import CheckpointRef, RunRef, TrainingCost
 from mlgate.training.checkpoints import restoring, snapshot
-from mlgate.training.checkpoints.manifest import MOST_TRAINED_S, Ending, Manifest, new_writer
+from mlgate.training.checkpoints.manifest import MOST_TRAINED_S, UNIT, Ending, Manifest, new_writer
 from mlgate.training.checkpoints.places import FolderPlace, Place, PlaceError
 from mlgate.training.checkpoints.restoring import Candidate, Mark, NotWholeError
 from mlgate.training.checkpoints.series import FOLDER, Series, Survey
 from mlgate.training.checkpoints.snapshot import NotTakenError, Stamp
+from mlgate.training.position import Position
 
 _TRIES = 3
 _PAUSE_S = 1.0
@@ -37,6 +39,8 @@ _LOOK_S = 0.1
 _HEARD_WITHIN_S = 2.0
 _NOTED_EVERY_S = 0.5
 _MOST_NOTED = 5000
+_TICK_S = 0.001
+_PROBE = ".mlgate-writes-here-"
 MOST_SENDING_S = 900.0
 """How long a training that has ended may wait for its last checkpoint to be sent on."""
 MOST_TELLING_S = 60.0
@@ -81,13 +85,13 @@ class Saver:
         self,
         plan: Plan,
         say: Callable[[str], None],
-        step: Callable[[], float | None] = lambda: None,
+        position: Callable[[], Position | None] = lambda: None,
         spent: Callable[[], TrainingCost | None] = lambda: None,
     ) -> None:
         """
         Args:
             say: takes a line for the log, from any thread.
-            step: how far the training is, as far as it says.
+            position: how far the training is, as far as it says.
             spent: what it has taken, with all runs that it went on from.
         """
         self.plan = plan
@@ -99,7 +103,7 @@ class Saver:
         """What the report has to say besides."""
         self.is_off = False
         """Whether nothing can be saved, as nobody knows what the folder holds."""
-        self._say, self._step, self._spent = say, step, spent
+        self._say, self._position, self._spent = say, position, spent
         self._here = Series(plan.here, plan.model, plan.key)
         self._store = Series(plan.store, plan.model, plan.key) if plan.store is not None else None
         self._writer = new_writer()
@@ -108,8 +112,11 @@ class Saver:
         self._base_s = 0.0
         self._holds_s = 0.0
         """Seconds of training that the folder held when it was last saved, or restored."""
-        self._began = time.time()
+        self._began = self._looked = time.monotonic()
+        """When the training began, and when its folder was last saved: by a clock that nobody sets."""
         self._distrusted: set[str] = set()
+        self._abandoned: set[str] = set()
+        """Trainings that this one, begun from nothing, takes the place of as soon as it has saved something."""
         self._hashes: dict[str, tuple[Stamp, str]] = {}
         self._shelved: dict[str, Stamp] = {}
         """As the folder looked when it was last saved, or restored."""
@@ -123,7 +130,7 @@ class Saver:
         self._is_ending = False
         self._thread: threading.Thread | None = None
         self._warned = ""
-        self._steps: deque[tuple[float, float | None]] = deque(maxlen=_MOST_NOTED)
+        self._positions: deque[tuple[float, Position | None]] = deque(maxlen=_MOST_NOTED)
 
     # Before the training ----------------------------------------------------------------------------------------------------------
 
@@ -149,6 +156,8 @@ class Saver:
             )
             return
         surveys = self._surveys()
+        if self.plan.is_fresh and self.plan.is_saving:
+            self._abandoned = {manifest.training for _, survey in surveys for manifest in survey.manifests}
         found = [] if self.plan.is_fresh else restoring.candidates(surveys, self.passed_over)
         if body and mark is not None and not self.plan.is_fresh and self._goes_on_here(mark, found, surveys):
             self._mark("training")
@@ -204,6 +213,7 @@ class Saver:
                 saved_at=(best.saved_at if best is not None and is_saved else datetime.fromtimestamp(newest_s, UTC)).isoformat(),
                 trained_s=trained_s,
                 step=best.step if best is not None and is_saved else None,
+                unit=best.unit if best is not None and is_saved else None,
                 size_bytes=sum(stamp.size_bytes for stamp in stamps.values()),
                 spent=best.spent if best is not None and is_saved else None,
             )
@@ -248,7 +258,7 @@ class Saver:
 
     def start(self) -> None:
         """The training begins: from now on what is new is saved on the period."""
-        self._began = time.time()
+        self._began = self._looked = time.monotonic()
         self._mark("training")
         if self.resumed_from is not None and not self._shelved:
             self.save_soon()  # only this machine has it yet
@@ -277,19 +287,20 @@ class Saver:
         """Wait for the period, or to be woken; whether the training still goes on then. Meanwhile it is noted how far that is."""
         deadline = time.monotonic() + self.plan.every_s
         while (rest := deadline - time.monotonic()) > 0 and not self._wake.wait(min(rest, _NOTED_EVERY_S)):
-            self._steps.append((time.time(), self._step()))
+            self._positions.append((time.time(), self._position()))
         self._wake.clear()
         return not self._is_ending
 
-    def _step_of(self, newest_s: float) -> float | None:
+    def _position_of(self, newest_s: float) -> Position | None:
         """How far the training was when the newest file was written: it says so at about that time, and is heard a little later."""
-        self._steps.append((time.time(), self._step()))
-        heard = [step for at, step in self._steps if at <= newest_s + _HEARD_WITHIN_S]
-        return heard[-1] if heard else self._steps[0][1]
+        self._positions.append((time.time(), self._position()))
+        heard = [position for at, position in self._positions if at <= newest_s + _HEARD_WITHIN_S]
+        return heard[-1] if heard else self._positions[0][1]
 
     def _shelve(self, ending: Ending, is_wanted: Callable[[], bool] = lambda: True) -> Manifest | None:
         """Copy what stands whole to this machine's folder, if it is new. Raises PlaceError, NotTakenError."""
         with self._local:
+            looked = time.monotonic()
             if (stamps := snapshot.listing(self.plan.folder)) == self._shelved or not set(stamps) - self.plan.tracked:
                 return None
             place = self.plan.here
@@ -307,6 +318,7 @@ class Saver:
             except OSError as error:
                 raise PlaceError(f"{place.description}: {error.strerror or error}") from None
             self._sequence += 1
+            position = self._position_of(taken.newest_s)
             manifest = Manifest(
                 key=self.plan.key,
                 training=self._training,
@@ -317,7 +329,8 @@ class Saver:
                 run=self.plan.run,
                 saved_at=evidence.now(),
                 trained_s=self._trained_s(taken.newest_s),
-                step=self._step_of(taken.newest_s),
+                step=position.step if position else None,
+                unit=position.unit if position and re.search(UNIT, position.unit) else None,
                 spent=self._spent(),
                 ending=ending,
                 files=taken.files,
@@ -327,7 +340,8 @@ class Saver:
             except PlaceError as error:
                 raise PlaceError(f"{place.description}: {error}", is_full=error.is_full, may_pass=error.may_pass) from None
             self._hashes = {file.path: (taken.stamps[file.path], file.sha256) for file in taken.files}
-            self._shelved, self._holds_s = dict(taken.stamps), manifest.trained_s
+            self._shelved, self._holds_s, self._looked = dict(taken.stamps), manifest.trained_s, looked
+            self._abandon(self._here, survey)
             survey.manifests.append(manifest)
             survey.contents.setdefault(self._writer, set()).update(file.sha256 for file in manifest.files)
             if self._store is None:
@@ -378,7 +392,14 @@ class Saver:
             there.add(file.sha256)
         store.publish(manifest)
         survey.manifests.append(manifest)
+        self._abandon(store, survey)
         return survey, there
+
+    def _abandon(self, series: Series, survey: Survey) -> None:
+        """Have nobody go on from what this training, begun from nothing, takes the place of. Raises PlaceError."""
+        for training in self._abandoned - survey.finished:
+            series.finish(training)
+            survey.finished.add(training)
 
     def _forget_here(self, delivered: Manifest, there: set[str]) -> None:
         """Remove from this machine what the store has now."""
@@ -398,12 +419,13 @@ class Saver:
         """The training came to its end: nobody needs its checkpoints to go on from."""
         self._end_thread()
         self._mark("finished")
-        if not self.plan.is_saving or self.is_off or (self.resumed_from is None and self._sequence == 0):
+        if not self.plan.is_saving or self.is_off or (self.resumed_from is None and self._sequence == 0 and not self._abandoned):
             return
         for series in self._series:
 
             def tell(series: Series = series) -> None:
-                series.finish(self._training)
+                for training in (*self._abandoned, self._training):
+                    series.finish(training)
                 series.end(self._writer)
 
             if problem := _within(MOST_TELLING_S, tell, why=f"no answer within {MOST_TELLING_S:.0f} s"):
@@ -474,8 +496,13 @@ class Saver:
         self._wake.set()
 
     def _trained_s(self, newest_s: float) -> float:
-        """Seconds of training that a checkpoint holds whose newest file is from then."""
-        return min(self._base_s + max(min(newest_s, time.time()) - self._began, 0), MOST_TRAINED_S)
+        """Seconds of training that a checkpoint holds whose newest file is from then; more than the one before.
+
+        What is new was written since the folder was last looked at, whatever the clocks of this machine and of the disk say of it.
+        """
+        now = time.monotonic()
+        age_s = min(max(time.time() - newest_s, 0), now - self._looked)
+        return min(max(self._base_s + now - self._began - age_s, self._holds_s + _TICK_S), MOST_TRAINED_S)
 
     def _count(self, manifest: Manifest) -> None:
         self.saved += 1
@@ -503,6 +530,29 @@ class Saver:
         self._warned = text
 
 
+def probe(place: Place) -> None:
+    """Write something small there, and remove it. Raises PlaceError: why that cannot be done, or that nothing answers."""
+    name, refusals = f"{_PROBE}{token_hex(6)}", list[PlaceError]()
+
+    def ask() -> None:
+        for attempt in range(_TRIES):
+            try:
+                place.write(name, b"{}\n")
+                place.remove([name])
+            except PlaceError as error:
+                if not error.may_pass or attempt == _TRIES - 1:
+                    refusals.append(error)
+                    return
+                time.sleep(_PAUSE_S * 2**attempt)
+            else:
+                return
+
+    if late := _within(MOST_TELLING_S, ask, why=f"no answer within {MOST_TELLING_S:.0f} s"):
+        raise PlaceError(late, may_pass=True)
+    if refusals:
+        raise refusals[0]
+
+
 def _within(seconds: float, act: Callable[[], None], why: str, left_s: Callable[[], float] = lambda: math.inf) -> str:
     """Do something that asks a place, but wait no longer than that, or than there is time. Returns why it was not done, or nothing."""
     problem = [why]
@@ -528,6 +578,7 @@ def _reference(manifest: Manifest) -> CheckpointRef:
         saved_at=manifest.saved_at.isoformat(),
         trained_s=manifest.trained_s,
         step=manifest.step,
+        unit=manifest.unit,
         size_bytes=manifest.size_bytes,
         spent=manifest.spent,
     )
