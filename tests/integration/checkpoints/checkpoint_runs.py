@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -55,9 +55,12 @@ def begun(folder: Path, here: FolderPlace, store: Place | None = None, *, key: s
 
 
 def kept(place: Path) -> list[Manifest]:
-    """All manifests in a folder."""
-    paths = sorted(place.rglob("saved/*.json"), key=os.path.getmtime)
-    return [Manifest.model_validate_json(path.read_bytes()) for path in paths]
+    """All manifests in a folder, the oldest first; a run may be removing some just now."""
+    found = []
+    for path in place.rglob("saved/*.json"):
+        with suppress(FileNotFoundError):
+            found.append((path.stat().st_mtime, path.name, path.read_bytes()))
+    return [Manifest.model_validate_json(text) for _, _, text in sorted(found)]
 
 
 def contents(place: Path) -> list[Path]:

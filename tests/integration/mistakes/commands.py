@@ -107,7 +107,7 @@ def assert_nothing_is_half_written(root: Path, before: dict[Path, bytes]) -> Non
             records.load(path, path.stem)
     for folder, folders, names in os.walk(root):
         folders[:] = [name for name in folders if name not in (".git", ".dvc")]
-        hidden = {name for name in [*folders, *names] if name.startswith(".")} - _KNOWN_HIDDEN
+        hidden = {name for name in [*folders, *names] if name.startswith(".") and not name.endswith(".lock")} - _KNOWN_HIDDEN
         assert not hidden, f"left in {folder}: {hidden}"
         for name in names:
             path = Path(folder, name)

@@ -391,7 +391,8 @@ class Saver:
             store.place.send(name, source)
             there.add(file.sha256)
         store.publish(manifest)
-        survey.manifests.append(manifest)
+        if manifest.name not in {one.name for one in survey.manifests}:  # an earlier try may have brought it
+            survey.manifests.append(manifest)
         self._abandon(store, survey)
         return survey, there
 

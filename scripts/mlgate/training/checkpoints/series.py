@@ -156,7 +156,8 @@ class Series:
         Raises:
             PlaceError: something cannot be removed.
         """
-        recent = sorted(survey.manifests, key=lambda manifest: _recency(manifest.name, survey), reverse=True)
+        # some places tell times in whole seconds
+        recent = sorted(survey.manifests, key=lambda one: (_recency(one.name, survey)[0], one.saved_at, one.sequence), reverse=True)
         usable = [manifest for manifest in recent if manifest.ending != "failed" and manifest.name not in distrusted]
         kept = {manifest.name for manifest in usable[:keep]}
         kept |= {manifest.name for manifest in [one for one in recent if one.ending == "failed"][:1]}
