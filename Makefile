@@ -107,7 +107,7 @@ test-fast: .venv/.ready ## unit tests
 test-system: .venv/.ready-system .build/user/.ready .build/debian-packages tests/system/azurite/node_modules/.ready ## tests with servers: MLflow's, and installing from nothing
 	$(PYTEST) -n $(JOBS) --dist loadfile tests/system
 
-test-gpu: .venv/.ready ## tests on this machine's NVIDIA GPUs, nothing stood in for; without one they say so
+test-gpu: .venv/.ready .build/user/.ready ## tests on this machine's NVIDIA GPUs, nothing stood in for; without one they say so
 	$(PYTEST) tests/gpu
 
 test-torch: .venv/.ready .build/torch/.ready ## trainings in PyTorch, alone and under torchrun, ended and gone on with; some minutes

@@ -23,6 +23,8 @@ from support import make_repository
 
 HERE = Path(__file__).parent
 MLGATE = Path(sys.executable).parent / "mlgate"
+USER = HERE.parents[1] / ".build" / "user" / "bin"
+"""An environment with NumPy, beside mlgate's own."""
 CONFIG = """\
 model: sums
 data: {{contracts: []}}
@@ -58,7 +60,7 @@ def job(folder: Path, arguments: str, count: int = 1, **environ: str) -> Trainin
     }
     folder.mkdir()
     usual = {
-        "PATH": f"{MLGATE.parent}{os.pathsep}{os.environ['PATH']}",
+        "PATH": f"{USER}{os.pathsep}{os.environ['PATH']}",
         "GITHUB_ACTIONS": "",
         "XDG_CACHE_HOME": str(folder / "cache"),
         "MLGATE_GPU_LOCKS": str(folder.parent / "locks"),

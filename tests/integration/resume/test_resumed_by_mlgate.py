@@ -20,6 +20,8 @@ from support import make_repository
 
 HERE = Path(__file__).parent
 MLGATE = Path(sys.executable).parent / "mlgate"
+USER = HERE.parents[2] / ".build" / "user" / "bin"
+"""An environment with NumPy, beside mlgate's own."""
 CONFIG = """\
 model: sums
 data: {{contracts: []}}
@@ -73,7 +75,7 @@ def jobs(tmp_path: Path) -> Iterator[Training]:
         ".gitignore": "/checkpoints/\n/.mlgate/\n__pycache__/\n/weights.npy\n",
     }
     root = make_repository(tmp_path / "repository", text)
-    environ = {"PATH": f"{MLGATE.parent}{os.pathsep}{os.environ['PATH']}", "GITHUB_ACTIONS": "", "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    environ = {"PATH": f"{USER}{os.pathsep}{os.environ['PATH']}", "GITHUB_ACTIONS": "", "XDG_CACHE_HOME": str(tmp_path / "cache")}
     yield Training([str(MLGATE), "train"], root, environ)
     for pid in _trainings(root):
         os.kill(pid, signal.SIGKILL)
@@ -86,7 +88,7 @@ def test_a_training_ended_with_its_job_goes_on_in_the_next(jobs: Training, tmp_p
     ends = interrupted(jobs, ways, random, within_s=1)
     why = f"MLGATE_TEST_SEED={seed}\n{told(ends)}"
     weights = [re.findall(r"^weights ([0-9a-f]{64})$", ended.output, re.MULTILINE) for ended in ends]
-    uninterrupted = Training([sys.executable, "train.py", "0"], jobs.folder, {"MLGATE_CHECKPOINTS": str(tmp_path / "other")}).whole()
+    uninterrupted = Training([str(USER / "python"), "train.py", "0"], jobs.folder, {"MLGATE_CHECKPOINTS": str(tmp_path / "other")}).whole()
     assert weights[-1] == [uninterrupted], why
     assert (jobs.folder / "weights.npy").exists()
     for ended, following in itertools.pairwise(ends):

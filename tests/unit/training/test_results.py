@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -216,7 +217,9 @@ def test_the_newest_fifty_are_kept_and_of_the_others_nothing(tmp_path: Path) -> 
     for number in range(60):
         training = tmp_path / "store" / hashlib.sha256(str(number).encode()).hexdigest()
         training.mkdir()
-        (training / f"{number + 1:08x}{manifest.name[8:]}").write_text("{}")
+        older = training / f"{number + 1:08x}{manifest.name[8:]}"
+        older.write_text("{}")
+        os.utime(older, (number + 1, number + 1))
         (training / ("0" * 64)).write_text("weights")
     keep(tmp_path, training="f" * 64)
     left = {folder.name for folder in (tmp_path / "store").iterdir() if any(folder.iterdir())}
