@@ -90,16 +90,18 @@ setup: .venv/.ready .build/user/.ready ## install everything tests and demo need
 
 # The ways that every user goes; `test-e2e` goes all of them.
 EVERYDAY_E2E := $(addprefix tests/e2e/test_,ten_lines.py pull_request.py)
+# Of the integration tests, the ones that go a whole way as well.
+WHOLE_WAYS := $(addprefix tests/integration/,examples places)
 # Linting is of one process, and the suites wait now and then: side by side they fill the cores. What takes longest begins first.
 test: .venv/.ready .build/user/.ready tests/e2e/actions/node_modules/.ready tests/lint_workflows/node_modules/.ready ## lint, unit and integration tests, and some of test-e2e
 	@$(MAKE) --no-print-directory -j 2 lint suites
 
 .PHONY: suites
 suites:
-	$(PYTEST) -n $(JOBS) --dist loadfile --no-loadscope-reorder $(EVERYDAY_E2E) tests/unit tests/calibration tests/integration
+	$(PYTEST) -n $(JOBS) --dist loadfile --no-loadscope-reorder $(EVERYDAY_E2E) tests/unit tests/calibration tests/integration $(addprefix --ignore=,$(WHOLE_WAYS))
 
 test-e2e: .venv/.ready .build/user/.ready tests/e2e/actions/node_modules/.ready ## whole workflows on a runner, several minutes on two cores
-	$(PYTEST) -n $(JOBS) --dist loadfile tests/e2e
+	$(PYTEST) -n $(JOBS) --dist loadfile tests/e2e $(WHOLE_WAYS)
 
 test-fast: .venv/.ready ## unit tests
 	$(PYTEST) -n $(JOBS) tests/unit tests/calibration
