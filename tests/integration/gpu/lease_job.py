@@ -1,7 +1,8 @@
 """A run of mlgate that leases pretended GPUs and trains on them: `python lease_job.py <what is asked for, as JSON>`.
 
 Says on standard output, a JSON object a line, that it waits, what it leased, and the number of a worker of its training. Ends when its
-standard input does.
+standard input does. Asked for a `uid`, it goes on as that user with a `python` that user may run: root's own may lie where none but root
+looks.
 """
 
 from __future__ import annotations
@@ -36,11 +37,21 @@ def say(**what: object) -> None:
     print(json.dumps(what), flush=True)
 
 
+def become(uid: int) -> None:
+    os.umask(0o077)
+    os.setgroups([])
+    os.setgid(uid)
+    os.setuid(uid)
+
+
 def main(asked: dict[str, object]) -> int:
     def interrupt(number: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt(signal.Signals(number).name)  # as mlgate's command line does
 
     signal.signal(signal.SIGTERM, interrupt)
+    if asked.get("uid"):
+        sys.executable = str(asked["python"])
+        become(int(str(asked["uid"])))
     mark = process.new_mark()
     devices = [Claim(uuid, parent) for uuid, parent in asked["devices"]]  # type: ignore[attr-defined]
     try:
