@@ -150,7 +150,7 @@ def discover(
     chosen = visibility.choose([_visible(device) for device in found], environ, is_container=is_container)
     by_uuid = {device.uuid: device for device in found}
     return Found(
-        driver=plain(driver)[:_MOST_NAME] if isinstance(driver, str) else "of unknown version",
+        driver=_shown(driver) if isinstance(driver, str) else "of unknown version",
         cuda=f"{cuda // 1000}.{cuda % 1000 // 10}" if isinstance(cuda, int) else None,
         devices=tuple(by_uuid[uuid] for uuid in chosen.uuids),
         hidden=tuple(device for device in found if device.uuid not in chosen.uuids),
@@ -186,7 +186,7 @@ def _gpu(nvml: Nvml, handle: Handle, index: int, log: Sequence[Xid], meminfo: Pa
     device = Device(
         uuid=uuid,
         index=index,
-        name=plain(str(name))[:_MOST_NAME],
+        name=_shown(name),
         memory_total_bytes=0,
         memory_free_bytes=0,
         compute_capability=(capability[0], capability[1]) if isinstance(capability, list) else None,
@@ -360,7 +360,7 @@ def _instances(nvml: Nvml, handle: Handle, gpu: Device) -> list[Device] | None:
         device = replace(
             gpu,
             uuid=uuid,
-            name=gpu.name if isinstance(name, NvmlError) else plain(str(name))[:_MOST_NAME],
+            name=gpu.name if isinstance(name, NvmlError) else _shown(name),
             is_mig=True,
             mig_index=place,
             parent_uuid=gpu.uuid,
@@ -390,3 +390,8 @@ def _visible(device: Device) -> visibility.Visible:
 def by_soundness(devices: Iterable[Device]) -> list[Device]:
     """Usable ones, those without a remark first."""
     return sorted((device for device in devices if device.is_usable), key=lambda device: len(device.remarks))
+
+
+def _shown(said: object) -> str:
+    """A name as the driver says it, of which a stand-in may make anything."""
+    return plain(str(said))[:_MOST_NAME]

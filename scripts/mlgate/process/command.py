@@ -120,6 +120,15 @@ def run_command(
     )
 
 
+def opened_log(log: Path) -> IO[bytes]:
+    """A log to be written anew. Raises InfrastructureError."""
+    try:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        return log.open("wb", buffering=0)
+    except OSError as error:
+        raise InfrastructureError(f"{log}: cannot be written: {error.strerror}") from None
+
+
 def shell_command(command: str) -> list[str]:
     """Arguments that have the shell run a command."""
     bash = shutil.which("bash")
@@ -143,11 +152,7 @@ def run_program(
     environ = marked(environ, mark)
     environ.update(attendance.environ if attendance else {})
     sys.stdout.flush()
-    try:
-        log.parent.mkdir(parents=True, exist_ok=True)
-        stream = log.open("wb", buffering=0)
-    except OSError as error:
-        raise InfrastructureError(f"{log}: cannot be written: {error.strerror}") from None
+    stream = opened_log(log)
     held = attendance.interruption if attendance else None
     with stream, nullcontext(held) if held else signals_noted() as interruption:
         started = time.monotonic()

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from mlgate.console import plain
 from mlgate.environment import user_environment
-from mlgate.errors import InfrastructureError, InputError
-from mlgate.process.command import TAIL_BYTES, last_line
+from mlgate.errors import InputError
+from mlgate.process.command import TAIL_BYTES, last_line, opened_log
 from mlgate.process.members import Processes, marked, new_mark
 
 _LAST_WORDS_S = 1.0
@@ -100,12 +100,7 @@ def converse(argv: list[str], *, root: Path, log: Path) -> Iterator[Conversation
     """
     mark = new_mark()
     environ = marked(user_environment(), mark)
-    try:
-        log.parent.mkdir(parents=True, exist_ok=True)
-        stream = log.open("wb", buffering=0)
-    except OSError as error:
-        raise InfrastructureError(f"{log}: cannot be written: {error.strerror}") from None
-    with stream:
+    with opened_log(log) as stream:
         pipe = subprocess.PIPE
         try:
             child = subprocess.Popen(argv, cwd=root, env=environ, stdin=pipe, stdout=pipe, stderr=stream, bufsize=0, start_new_session=True)

@@ -180,7 +180,7 @@ def _began_and_ended(found: TrainFindings) -> Iterable[Line]:
         yield _what_is_left(found)
     elif kept is not None and kept.last is not None:
         saved = numbers.count(kept.saved, "checkpoint")
-        newest = f"the newest at {kept.last.unit or 'step'} {_step(kept.last.step)}" if kept.last.step is not None else "the newest"
+        newest = f"the newest at {at}" if (at := _reached(kept.last)) else "the newest"
         yield (f"{saved} saved in {kept.place}, {newest} ({_moment(kept.last.saved_at)}).",)
 
 
@@ -205,7 +205,12 @@ def _how_far(progress: ProgressFindings | None) -> Line:
 
 def _at(checkpoint: CheckpointRef) -> str:
     when = _moment(checkpoint.saved_at)
-    return f"{checkpoint.unit or 'step'} {_step(checkpoint.step)} ({when})" if checkpoint.step is not None else f"the checkpoint of {when}"
+    return f"{at} ({when})" if (at := _reached(checkpoint)) else f"the checkpoint of {when}"
+
+
+def _reached(checkpoint: CheckpointRef) -> str:
+    """`epoch 12`; empty where the training did not say."""
+    return f"{checkpoint.unit or 'step'} {_step(checkpoint.step)}" if checkpoint.step is not None else ""
 
 
 def _pipeline(found: TrainFindings) -> Iterable[Line]:

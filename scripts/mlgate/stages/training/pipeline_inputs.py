@@ -50,7 +50,7 @@ def read(workspace: Workspace, but_for: Collection[str] = ()) -> dict[str, str]:
     found: dict[str, str] = {}
     with suppress(MlgateError), dvc_log.captured(), pull.opened(repository) as repo:
         for path, value in _inputs(repo, workspace.root, top, workspace.config.train.command):
-            if not any(path == one or path.startswith(f"{one}/") for one in left_out):
+            if not working_tree.lies_in(path, left_out):
                 found[os.path.relpath(path, top) if Path(path).is_relative_to(top) else path] = value
     return found
 
@@ -70,7 +70,7 @@ def _inputs(repo: Any, root: Path, top: Path, command: str) -> Iterator[tuple[st
             path = str(dependency.fs_path) if dependency.protocol == "local" else str(dependency)
             if dependency.protocol != "local":
                 yield path, _of_address(dependency)
-            elif not any(path == one or path.startswith(f"{one}/") for one in made):
+            elif not working_tree.lies_in(path, made):
                 unmade.append(path)
     yield from _ignored(top, list(dict.fromkeys(unmade)), made)
 
@@ -95,7 +95,7 @@ def _ignored(top: Path, paths: list[str], made: set[str]) -> Iterator[tuple[str,
         )
         for name in filter(None, listed.split(b"\0")):
             path = posixpath.normpath(f"{top}/{os.fsdecode(name)}")
-            if not working_tree.is_of_tools(os.fsdecode(name)) and not any(path == one or path.startswith(f"{one}/") for one in made):
+            if not working_tree.is_of_tools(os.fsdecode(name)) and not working_tree.lies_in(path, made):
                 yield path, working_tree.content(Path(path), top)
     for path in paths:
         if not Path(path).is_relative_to(top):

@@ -227,7 +227,7 @@ def _saver(
         tracked=_tracked(workspace.root, settings.path),
         is_saving=rank == 0,
         is_alone=nodes == 1,
-        is_fresh=os.environ.get("MLGATE_RESUME", "").lower() in ("false", "0", "no"),
+        is_fresh=same_training.is_from_nothing(os.environ),
     )
     return Saver(plan, workspace.console.line, position, spent), places.remarks
 

@@ -85,7 +85,7 @@ class Sought:
             InfrastructureError: the working directory cannot be written, or that data cannot be had.
         """
         workspace, place, began = self._workspace, self._place, time.monotonic()
-        if place is None or self._here is None or _is_fresh():
+        if place is None or self._here is None or same_training.is_from_nothing(os.environ):
             return None
         found = Found()
         try:
@@ -155,7 +155,13 @@ class Sought:
 
         try:
             with workspace.console.progress("keeping the result for later runs"):
-                sent = results.keep(place, workspace.root, _products(workspace), described, is_replacing=self._is_damaged or _is_fresh())
+                sent = results.keep(
+                    place,
+                    workspace.root,
+                    _products(workspace),
+                    described,
+                    is_replacing=self._is_damaged or same_training.is_from_nothing(os.environ),
+                )
         except NotKeptError as error:
             return f"the result could not be kept ({place.description}), so another run of the same will train again: {error}"
         if sent:
@@ -316,11 +322,6 @@ def _place(workspace: Workspace) -> Place | None:
         elif os.environ.get("RUNNER_ENVIRONMENT") == "github-hosted":
             return None
     return found.below(FOLDER, workspace.config.model)
-
-
-def _is_fresh() -> bool:
-    """Whether this run is to train from nothing, whatever earlier ones left."""
-    return os.environ.get("MLGATE_RESUME", "").lower() in ("false", "0", "no")
 
 
 def _moment(at: datetime) -> str:

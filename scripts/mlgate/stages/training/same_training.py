@@ -22,6 +22,11 @@ _OF_THE_JOB = re.compile(
 """Variables that are others on another machine, or in another run of the same."""
 
 
+def is_from_nothing(environ: Mapping[str, str]) -> bool:
+    """Whether this run is to train from nothing, whatever earlier ones left (MLGATE_RESUME)."""
+    return environ.get("MLGATE_RESUME", "").lower() in ("false", "0", "no")
+
+
 def identify(
     workspace: Workspace, data: Sequence[DataRef], params: Mapping[str, str], *, processes: int = 1, but_for: Iterable[str] = ()
 ) -> Identity:

@@ -7,7 +7,7 @@ import hashlib
 import os
 import posixpath
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 from mlgate import git
@@ -63,8 +63,7 @@ def changed(workspace: Workspace, but_for: Iterable[str] = (), data: Iterable[st
                 ours |= locked_outputs((top / name).read_bytes(), posixpath.dirname(name))
     found = {}
     for path in sorted({name.rstrip("/") for name in (*named, *others)} | hidden | {name for name in beyond if _leads_out(top, name)}):
-        is_written = path in ours or any(path.startswith(f"{one}/") for one in ours)
-        if not is_written and scope.reason(path) is not None:
+        if not lies_in(path, ours) and scope.reason(path) is not None:
             found[path] = content(top / path, top)
     return found
 
@@ -145,6 +144,11 @@ def content_beyond(path: Path) -> str:
         return "gone"
     except (OSError, RuntimeError) as error:
         return f"cannot be read: {getattr(error, 'strerror', None) or type(error).__name__}"
+
+
+def lies_in(path: str, places: Collection[str]) -> bool:
+    """Whether a path is one of some, or below one."""
+    return path in places or any(path.startswith(f"{place}/") for place in places)
 
 
 def is_of_tools(path: str) -> bool:
