@@ -255,6 +255,7 @@ def _run_stages(options: argparse.Namespace) -> int:
     from mlgate.errors import InputError
     from mlgate.mistakes import did_you_mean
     from mlgate.stages import pipeline
+    from mlgate.stages.training import one_at_a_time
 
     chosen = options.stages or os.environ.get("MLGATE_STAGES", "").split()
     for name in chosen:
@@ -264,7 +265,8 @@ def _run_stages(options: argparse.Namespace) -> int:
     if chosen:
         _collect_artifacts(workspace)
     else:
-        workspace.empty_state()
+        with one_at_a_time.in_working_directory(workspace):
+            workspace.empty_state()
     finished = pipeline.run(workspace, chosen or list(STAGE_HELP), shown=lambda evidence: _show(evidence, workspace))
     _set_stage_outputs(finished.decisive, workspace)
     return finished.exit_code

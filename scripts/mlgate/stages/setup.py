@@ -7,6 +7,7 @@ from pathlib import Path
 
 from mlgate.console import plain
 from mlgate.stages.job import checkout, dispatch, form_parameters, secret_env
+from mlgate.stages.training import one_at_a_time
 from mlgate.workspace import Workspace
 
 
@@ -18,10 +19,11 @@ def run(workspace: Workspace, environ: Mapping[str, str]) -> list[str]:
 
     Raises:
         InputError: what is asked for is not to be had; the message says which part.
-        InfrastructureError: the disk refuses.
+        InfrastructureError: the disk refuses, or the model trains there already.
     """
     lines = []
-    workspace.empty_state()
+    with one_at_a_time.in_working_directory(workspace):
+        workspace.empty_state()
     lines += [f"! {plain(remark)}" for remark in checkout.remarks(workspace)]
     if (text := environ.get("MLGATE_SECRET_ENV")) and (github_env := environ.get("GITHUB_ENV")):
         variables = secret_env.parse(text)

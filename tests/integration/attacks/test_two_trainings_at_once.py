@@ -43,27 +43,32 @@ def opened(root: Path, config: str = "mlgate.yaml") -> Workspace:
     return Workspace.open(root, config, os.environ)
 
 
-def train(root: Path, **environ: str) -> subprocess.Popen[str]:
+def mlgate(root: Path, command: str, **environ: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "mlgate.cli", "train"], cwd=root, env={**os.environ, **environ}, text=True,
+        [sys.executable, "-m", "mlgate.cli", command], cwd=root, env={**os.environ, **environ}, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
 
 
 def test_a_second_training_in_a_working_directory_is_refused_before_it_changes_anything(tmp_path: Path) -> None:
     root = repository(tmp_path / "r", "touch eval-began; sleep 60")
-    first = train(root)
+    first = mlgate(root, "train")
     try:
         deadline = time.monotonic() + 30
         while not (root / "eval-began").exists():
             assert time.monotonic() < deadline
             assert first.poll() is None, first.communicate()[0]
             time.sleep(0.02)
-        second = train(root, MLGATE_PARAMS="lr=0.5")
+        second = mlgate(root, "train", MLGATE_PARAMS="lr=0.5")
         said, _ = second.communicate(timeout=30)
         assert second.returncode == 3
         assert f"another training of 'digits' runs in {root}; wait for its end, or train in a checkout of its own" in said
         assert (root / "params.yaml").read_text() == "lr: 0.1\n"
+        evidence = sorted(path.name for path in (root / ".mlgate").rglob("*"))
+        for command in ("setup", "run"):
+            refused = mlgate(root, command).communicate(timeout=30)[0]
+            assert f"another training of 'digits' runs in {root}" in refused
+        assert evidence == sorted(path.name for path in (root / ".mlgate").rglob("*"))
         first.send_signal(signal.SIGKILL)
         first.communicate(timeout=30)
         with one_at_a_time.in_working_directory(opened(root)):
