@@ -113,7 +113,7 @@ def _check(names: list[str]) -> None:
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
     for name in names:
         if name != "core" and name not in extras:
-            known = [extra for extra in extras if extra not in ("files", "gpu", "spark") and not extra.startswith("dvc-")]
+            known = [extra for extra in extras if extra not in ("files", "forge", "gpu", "spark") and not extra.startswith("dvc-")]
             raise InstallError(f"stages: there is no stage '{name}'; expected some of {', '.join(known)}", 2)
 
 

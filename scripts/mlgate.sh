@@ -19,13 +19,17 @@ needs() {
     case "${1:-}" in
         setup | run | --environment) stage="${MLGATE_STAGES:-$stages}" ;;
         check | pull-data | validate-data | train | evaluate | gate | report | init) stage="$1" ;;
-        triggering-run | comment | slash-command | requeue) stage=report ;;
+        comment) stage=report ;;
+        triggering-run | slash-command | requeue) stage=forge ;;
         doctor) stage="pull-data validate-data gate gpu" ;;
         gpu) stage=gpu ;;
         plan) stage=gate ;;
         *) stage="" ;;
     esac
     printf '%s\n' core $stage
+    case " $stage " in
+        *" gate "* | *" report "*) echo forge ;; # a part of theirs: the forge commands of the job find it there
+    esac
     case " $stage " in
         *" pull-data "* | *" validate-data "* | *" train "* | *" evaluate "*) dvc_remotes "$(working_directory "$@")" ;;
     esac

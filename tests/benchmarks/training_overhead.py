@@ -1,17 +1,20 @@
-"""What `mlgate train` adds to a training: wall time and processor time beside the bare loop, and how long a cancelled one takes to save.
+"""What `mlgate train` adds to a training: wall time and processor time, and how long a cancelled one takes to save.
 
-The loop computes in one process and prints like the most talkative of trainings. Around it is nothing, or mlgate with all that stays on
-while a model trains: output streamed and read for progress, eight leased GPUs watched through a stand-in for NVML, checkpoints.
+The loop computes in one process and prints like the most talkative of trainings. Around it is mlgate with all that stays on while a model
+trains: output streamed and read for progress, eight leased GPUs watched through a stand-in for NVML, checkpoints.
 
-A shared machine's speed changes by a tenth from minute to minute, which no comparison of one run with the next survives. So the bare loop
-and mlgate's are alive at the same time and take turns of a second, all processes of the other stopped (SIGSTOP): each pair of
-neighbouring turns gives one ratio of the time a step took. mlgate's own clocks go on while it is stopped, so what it does by the clock it
-does twice as often for the work done; only the period of checkpoints is doubled to make up for that. What is told is an upper bound.
+A shared machine's speed changes by a third from one moment to the next, and two processes of one program differ by some hundredths for as
+long as they live, which no comparison of a run with another survives. So one training is compared with itself: mlgate and all its
+processes sleep (SIGSTOP) every other 10 ms, and each pair of neighbouring turns gives one ratio of the time a step took. What came while
+mlgate slept it does when it wakes, so a turn has the work of two in it: what is told is an upper bound, up to twice what there is.
+mlgate's own processor time is that of half a minute in which nothing sleeps. What it takes before and after the command, whatever its
+length, is told apart: starting Python and MLflow's client, a few seconds of a core.
 """
 
 from __future__ import annotations
 
 import argparse
+import bisect
 import json
 import math
 import os
@@ -55,11 +58,12 @@ for step in range(1, steps + 1):
     wall, cpu = time.perf_counter(), time.process_time()
     for number in range(WORK):
         value = (value * 31 + number) % 1000003
-    print(f"step {step}/{steps} loss {2.3 / step + 0.1:.4f} lr 0.001", flush=True)
-    print(f"\\r{step}/{steps} [{'#' * 20}] 412.3 it/s, loss={2.3 / step:.3f}", end="", file=sys.stderr, flush=True)
+    if step % QUIET == 0:
+        print(f"step {step}/{steps} loss {2.3 / step + 0.1:.4f} lr 0.001", flush=True)
+        print(f"\\r{step}/{steps} [{'#' * 20}] 412.3 it/s, loss={2.3 / step:.3f}", end="", file=sys.stderr, flush=True)
     took.append((wall, time.perf_counter(), time.process_time() - cpu))
     if stopped or time.perf_counter() - saved > EVERY:
-        save(step)  # the bare loop does not
+        save(step)
         saved = time.perf_counter()
     if stopped:
         sys.exit(143)
@@ -74,8 +78,13 @@ data: {{pull: []}}
 train: {{command: "{command}", reuse: false{more}}}
 evaluation: {{task: classification, predictions: p.csv, metrics: [accuracy]}}
 """
-_STEPS_A_SECOND = 50
-_TURN_S = 1.0
+_STEPS_A_SECOND = 2000
+_QUIET = 40
+"""Every so many steps it prints two lines."""
+_TURN_S = 0.01
+_WARM_S = 10.0
+"""What mlgate and the loop begin with is no part of a step: MLflow's client is imported beside the first of them."""
+_ALONE_S = 30.0
 _CHECKPOINT_S = 10.0
 GPU = ", gpu: {count: 8}"
 CHECKPOINTS = f', checkpoints: {{path: checkpoints, store: "%s", every: {_CHECKPOINT_S:g}s}}'
@@ -93,85 +102,65 @@ class Overhead:
     """Processor time of mlgate's own processes, in cores."""
 
 
-class Training:
-    """A loop that runs, bare or under mlgate, and waits with all its processes but for its turns."""
-
-    def __init__(self, folder: Path, command: list[str], root: Path, more: dict[str, str]) -> None:
-        self._folder = Path(tempfile.mkdtemp(dir=folder))
-        self._turns: list[tuple[float, float]] = []
-        environ = environment(folder) | more | {"LOOP": str(self._folder)}
-        with (self._folder / "said.txt").open("wb") as said:
-            self._child = subprocess.Popen(command, cwd=root, env=environ, stdout=said, stderr=said)
-        while not (self._folder / "pid").exists():
-            self._still_lives()
-            time.sleep(0.05)
-        self._loop = int((self._folder / "pid").read_text())
-        time.sleep(2)  # what it does to begin with is no part of a step
-        self._before_s = self._beside_s()
-        self._send(signal.SIGSTOP)
-
-    def turn(self) -> None:
-        began = time.perf_counter()
-        self._send(signal.SIGCONT)
-        time.sleep(_TURN_S)
-        self._turns.append((began, time.perf_counter()))
-        self._send(signal.SIGSTOP)
-        self._still_lives()
-
-    def ended(self) -> tuple[list[tuple[float, float]], float]:
-        """Mean wall time and processor time of a step, s, in each turn; and the cores that the processes around the loop took."""
-        self._send(signal.SIGCONT)
-        beside_s = self._beside_s() - self._before_s
-        (self._folder / "end").touch()
-        if self._child.wait():
-            self._still_lives()
-        steps = json.loads((self._folder / "took.json").read_text())
-        means = []
-        for began, ended in self._turns:
-            whole = [(wall, cpu) for start, end, cpu in steps if began <= start and (wall := end - start) and end <= ended]
-            means.append((statistics.fmean(wall for wall, _ in whole), statistics.fmean(cpu for _, cpu in whole)))
-        return means, beside_s / sum(ended - began for began, ended in self._turns)
-
-    def _still_lives(self) -> None:
-        if self._child.poll():
-            raise SystemExit(f"bench: {self._child.args!r} failed:\n{(self._folder / 'said.txt').read_text(errors='replace')[-3000:]}")
-
-    def _send(self, number: signal.Signals) -> None:
-        for pid in _family(self._child.pid):
-            with suppress(ProcessLookupError):
-                os.kill(pid, number)
-
-    def _beside_s(self) -> float:
-        return sum(_cpu_s(pid) for pid in _family(self._child.pid) if pid != self._loop)
+def overhead(folder: Path, root: Path, machine: dict[str, str], pairs: int) -> Overhead:
+    """Of mlgate on a training that goes on until the end of its turns."""
+    loop = Path(tempfile.mkdtemp(dir=folder))
+    with (loop / "said.txt").open("wb") as said:
+        mlgate = subprocess.Popen([MLGATE, "train"], cwd=root, env=environment(folder, loop) | machine, stdout=said, stderr=said)
+    while not (loop / "pid").exists():
+        if mlgate.poll() is not None:
+            raise SystemExit(f"bench: mlgate train failed:\n{(loop / 'said.txt').read_text()[-3000:]}")
+        time.sleep(0.05)
+    time.sleep(_WARM_S)
+    ours = [pid for pid in _family(mlgate.pid) if pid != int((loop / "pid").read_text())]
+    before_s, began = sum(map(_cpu_s, ours)), time.perf_counter()
+    time.sleep(_ALONE_S)
+    beside = (sum(map(_cpu_s, ours)) - before_s) / (time.perf_counter() - began)
+    turns = []
+    for number in range(pairs):
+        for is_awake in (True, False) if number % 2 else (False, True):
+            for pid in ours:
+                os.kill(pid, signal.SIGCONT if is_awake else signal.SIGSTOP)
+            began = time.perf_counter()
+            time.sleep(_TURN_S)
+            turns.append((is_awake, began, time.perf_counter()))
+    for pid in ours:
+        os.kill(pid, signal.SIGCONT)
+    (loop / "end").touch()
+    if mlgate.wait():
+        raise SystemExit(f"bench: mlgate train failed:\n{(loop / 'said.txt').read_text()[-3000:]}")
+    wall, cpu = _compared(json.loads((loop / "took.json").read_text()), turns)
+    return Overhead(wall, cpu, beside)
 
 
-def environment(folder: Path) -> dict[str, str]:
+def _compared(steps: list[tuple[float, float, float]], turns: list[tuple[bool, float, float]]) -> tuple[tuple[float, float], ...]:
+    """What a step takes more where mlgate is awake, wall and processor time, from the whole steps of each pair of turns."""
+    starts, means = [start for start, _, _ in steps], []
+    for is_awake, began, ended in turns:
+        there = steps[bisect.bisect_left(starts, began) : bisect.bisect_left(starts, ended)]
+        whole = [(end - start, cpu) for start, end, cpu in there if end <= ended]
+        means.append((is_awake, [statistics.fmean(took) for took in zip(*whole, strict=True)]))
+    pairs = [dict(pair) for pair in zip(means[::2], means[1::2], strict=True)]
+    logs = [[math.log(pair[True][which] / pair[False][which]) for pair in pairs if pair[True] and pair[False]] for which in (0, 1)]
+    return tuple((math.expm1(statistics.fmean(log)), 1.96 * statistics.stdev(log) / math.sqrt(len(log))) for log in logs)
+
+
+def environment(folder: Path, loop: Path | None = None) -> dict[str, str]:
     names = {f"GIT_{who}_{what}": "a@example.org" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
-    return {**os.environ, **names, "DVC_NO_ANALYTICS": "1", "MLGATE_FOLDER": str(folder / "machine"), "LOOP": str(folder)}
+    return {**os.environ, **names, "DVC_NO_ANALYTICS": "1", "MLGATE_FOLDER": str(folder / "machine"), "LOOP": str(loop or folder)}
 
 
 def project(folder: Path, steps: int, work: int, size: int, more: str) -> Path:
     """A repository with the loop, ready to be trained."""
     root = Path(tempfile.mkdtemp(dir=folder))
-    (root / "train.py").write_text(LOOP.replace("SIZE", str(size)).replace("WORK", str(work)).replace("EVERY", str(_CHECKPOINT_S)))
+    (root / "train.py").write_text(
+        LOOP.replace("SIZE", str(size)).replace("WORK", str(work)).replace("EVERY", str(_CHECKPOINT_S)).replace("QUIET", str(_QUIET))
+    )
     (root / "mlgate.yaml").write_text(CONFIG.format(command=f"{sys.executable} train.py {steps}", more=more))
     (root / ".gitignore").write_text("/checkpoints/\n/p.csv\n")
     for command in (["init", "--quiet"], ["add", "--all"], ["commit", "--quiet", "-m", "loop"]):
         subprocess.run(["git", *command], cwd=root, env=environment(folder), check=True)
     return root
-
-
-def compared(folder: Path, work: int, size: int, more: str, machine: dict[str, str], pairs: int) -> Overhead:
-    """mlgate's loop beside the bare one, turn by turn, each of them first as often as the other."""
-    steps = 10**6
-    bare = Training(folder, [sys.executable, "train.py", str(steps)], project(folder, steps, work, size, more), {})
-    ours = Training(folder, [str(MLGATE), "train"], _validated(folder, project(folder, steps, work, size, more), machine), machine)
-    for number in range(pairs):
-        for training in (bare, ours) if number % 2 else (ours, bare):
-            training.turn()
-    (alone, _), (with_us, beside) = bare.ended(), ours.ended()
-    wall, cpu = ([ours_s[which] / bare_s[which] - 1 for ours_s, bare_s in zip(with_us, alone, strict=True)] for which in (0, 1))
-    return Overhead(_mean(wall), _mean(cpu), beside)
 
 
 def around(folder: Path, size: int, more: str, machine: dict[str, str]) -> float:
@@ -195,7 +184,7 @@ def cancelled(folder: Path, root: Path, more: dict[str, str]) -> float:
     said: list[str] = []
     for line in child.stdout:
         said.append(line)
-        if "step 20/" in line and not told:
+        if f"step {_QUIET}/" in line and not told:
             child.send_signal(signal.SIGTERM)
             told = time.perf_counter()
         if "checkpoint saved" in line:
@@ -208,7 +197,7 @@ def cancelled(folder: Path, root: Path, more: dict[str, str]) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--pairs", type=int, default=60, help="turns of each loop, a second each")
+    parser.add_argument("--pairs", type=int, default=6000, help="of turns, 10 ms each")
     parser.add_argument("--runs", type=int, default=5, help="of the cancellation")
     parser.add_argument("--megabytes", type=int, default=20, help="size of a checkpoint")
     options = parser.parse_args()
@@ -221,14 +210,16 @@ def main() -> None:
         ways = {
             "mlgate": "",
             "mlgate, 8 GPUs watched": GPU,
-            f"mlgate, 8 GPUs, {options.megabytes} MB checkpoints every {_CHECKPOINT_S / 2:g} s": checkpoints,
+            f"mlgate, 8 GPUs, {options.megabytes} MB checkpoints every {_CHECKPOINT_S:g} s": checkpoints,
         }
-        lines = 2 * _STEPS_A_SECOND
-        print(f"\nA training that prints {lines} lines a second beside the bare loop, in {options.pairs} pairs of turns of {_TURN_S:g} s:")
-        print(f"  {'':48} {'wall':>17} {'its CPU':>17} {'CPU beside it':>14} {'before and after':>17}")
+        lines = 2 * _STEPS_A_SECOND // _QUIET
+        print(
+            f"\nA training that prints {lines} lines a second, mlgate awake and asleep by turns of {_TURN_S:g} s, {options.pairs:,} pairs:"
+        )
+        print(f"  {'':48} {'wall':>17} {'CPU':>17} {'mlgate itself':>14} {'before and after':>17}")
         for way, more in ways.items():
             apart_s = around(folder, size, more, machine)  # and warms up
-            found = compared(folder, work, size, more, machine, options.pairs)
+            found = overhead(folder, _validated(folder, project(folder, 10**6, work, size, more), machine), machine, options.pairs)
             print(f"  {way:48} {_said(found.wall):>17} {_said(found.cpu):>17} {found.beside:14.2%} {apart_s:15.1f} s", flush=True)
         saved = []
         for _ in range(options.runs):
@@ -238,10 +229,6 @@ def main() -> None:
         print(
             f"\nFrom cancel (SIGTERM to mlgate) to {options.megabytes} MB of checkpoint saved: {statistics.median(saved):.2f} s   ({said})"
         )
-
-
-def _mean(shares: list[float]) -> tuple[float, float]:
-    return statistics.fmean(shares), 1.96 * statistics.stdev(shares) / math.sqrt(len(shares))
 
 
 def _said(share: tuple[float, float]) -> str:

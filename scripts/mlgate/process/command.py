@@ -27,7 +27,7 @@ TAIL_LINES = 40
 TAIL_BYTES = 8_000
 
 _POLL_S = 0.1
-_GATHER_S, _FEW_BYTES = 0.04, 4096
+_GATHER_S, _FEW_BYTES = 0.1, 4096
 """How long the lines of a command that prints often are waited for, to be passed on together: each turn costs as much as a hundred lines.
 Not where they are many, which would fill the pipe meanwhile."""
 _LAST_WORDS_S = 1.0

@@ -49,6 +49,7 @@ def main(asked: dict[str, object]) -> int:
         raise KeyboardInterrupt(signal.Signals(number).name)  # as mlgate's command line does
 
     signal.signal(signal.SIGTERM, interrupt)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever runs the tests in the background ignores it
     if asked.get("uid"):
         sys.executable = str(asked["python"])
         become(int(str(asked["uid"])))
