@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mlgate.training.checkpoints.beginning import Plan
 from mlgate.training.checkpoints.manifest import Manifest
 from mlgate.training.checkpoints.places import FolderPlace, Place
-from mlgate.training.checkpoints.saver import Plan, Saver
+from mlgate.training.checkpoints.saver import Saver
 
 KEY, OTHER_KEY = "a" * 64, "b" * 64
 

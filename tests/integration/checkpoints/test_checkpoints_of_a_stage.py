@@ -396,7 +396,7 @@ def test_credentials_that_may_only_read_go_on_and_say_that_nothing_is_saved(
 def test_a_store_that_cannot_be_reached_costs_a_remark_and_never_the_training(
     tmp_path: Path, machine: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mlgate.training.checkpoints.saver._PAUSE_S", 0.01)
+    monkeypatch.setattr("mlgate.training.checkpoints.patience._PAUSE_S", 0.01)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAEXAMPLEONLY")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hunter2-only-for-tests")
     nobody = S3("http://127.0.0.1:1", None)
@@ -427,7 +427,7 @@ def test_a_store_that_is_no_folder_is_told_before_anything_begins(tmp_path: Path
 def test_a_store_that_does_not_take_what_it_is_to_keep_is_told_before_anything_begins(
     server: S3, tmp_path: Path, machine: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mlgate.training.checkpoints.saver._PAUSE_S", 0.01)
+    monkeypatch.setattr("mlgate.training.checkpoints.patience._PAUSE_S", 0.01)
     monkeypatch.setenv("AWS_ENDPOINT_URL", server.endpoint)
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     use(server, monkeypatch)
@@ -447,7 +447,7 @@ def test_a_store_that_does_not_take_what_it_is_to_keep_is_told_before_anything_b
 
 
 def test_a_store_that_nobody_answers_for_is_told_before_anything_begins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mlgate.training.checkpoints.saver.MOST_TELLING_S", 0.5)
+    monkeypatch.setattr("mlgate.training.checkpoints.patience.MOST_ANSWERING_S", 0.5)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{silent.getsockname()[1]}")
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", "a")
@@ -511,7 +511,7 @@ def test_a_signal_while_the_last_checkpoint_is_saved_does_not_cut_it(tmp_path: P
 
 def test_a_store_that_never_answers_costs_neither_the_training_nor_its_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Cancelled on GitHub there are ten seconds in all: what is on this machine by then is kept, and the stage goes on to its evidence."""
-    monkeypatch.setattr("mlgate.training.checkpoints.saver.MOST_TELLING_S", 0.5)
+    monkeypatch.setattr("mlgate.training.checkpoints.patience.MOST_ANSWERING_S", 0.5)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         nobody = S3(f"http://127.0.0.1:{silent.getsockname()[1]}", None)
         root = repository(tmp_path / "first", config=nobody.config(more="    access_key_id = a\n    secret_access_key = b\n"))

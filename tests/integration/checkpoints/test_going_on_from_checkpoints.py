@@ -367,7 +367,7 @@ def test_after_the_machine_was_started_anew_only_what_was_checked_is_taken(
     first.write(model="perhaps not on the disk")
     mark = restoring.read_mark(folder)
     assert mark is not None
-    restoring.write_mark(folder, mark.model_copy(update={"boot": "the boot before"}))
+    (folder / restoring.MARK).write_text(mark.model_copy(update={"boot": "the boot before"}).model_dump_json())
     assert begin(folder=folder).content() == {"model": "saved"}
 
 

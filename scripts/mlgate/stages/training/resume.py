@@ -25,8 +25,10 @@ from mlgate.errors import InfrastructureError, InputError, MlgateError
 from mlgate.evidence import CheckpointFindings, CheckpointRef, DataRef, TrainingCost
 from mlgate.render import numbers
 from mlgate.stages.training import checkpoint_places, one_at_a_time, same_training
+from mlgate.training.checkpoints.beginning import Plan
+from mlgate.training.checkpoints.patience import probe
 from mlgate.training.checkpoints.places import FolderPlace, PlaceError
-from mlgate.training.checkpoints.saver import Plan, Saver, probe
+from mlgate.training.checkpoints.saver import Saver
 from mlgate.training.checkpoints.series import FOLDER
 from mlgate.training.position import Position
 from mlgate.workspace import Workspace

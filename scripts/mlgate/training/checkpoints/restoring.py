@@ -9,6 +9,7 @@ import os
 import secrets
 import shutil
 import stat
+import time
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -28,6 +29,8 @@ _ASIDE = ".mlgate-restoring-"
 _CHUNK_BYTES = 1 << 20
 _SPARE_BYTES = 64 * 2**20
 _MAX_MARK_BYTES = 10_000
+State = Literal["restoring", "training", "interrupted", "failed", "finished"]
+"""Of the content of a folder of checkpoints."""
 
 
 class Mark(Record):
@@ -36,7 +39,7 @@ class Mark(Record):
     schema_version: Literal[1] = 1
     key: Sha256
     training: Text
-    state: Literal["restoring", "training", "interrupted", "failed", "finished"]
+    state: State
     trained_s: float = Field(ge=0)
     """In the state `training`: when it began or went on."""
     since: float
@@ -209,8 +212,9 @@ def read_mark(folder: Path) -> Mark | None:
     return None
 
 
-def write_mark(folder: Path, mark: Mark) -> None:
-    """Raises OSError."""
+def write_mark(folder: Path, key: str, training: str, state: State, trained_s: float) -> None:
+    """Say in the folder whose its content is. Raises OSError."""
+    mark = Mark(key=key, training=training, state=state, trained_s=trained_s, since=time.time(), boot=boot())
     folder.mkdir(parents=True, exist_ok=True)
     aside = folder / f"{MARK}.{secrets.token_hex(4)}"
     aside.write_text(json.dumps(mark.model_dump(mode="json")))

@@ -1,4 +1,4 @@
-"""A training's checkpoints while it runs: the newest whole one is put into place, then what is new is saved on a period and at the end.
+"""A training's checkpoints while it runs: what is new in its folder is saved on a period and at the end.
 
 Each save first copies what is whole to a folder of this machine, which takes no longer than the disk, and then sends it on to where it
 outlives the machine. No place that fails ends a training: it is said, and tried again.
@@ -9,73 +9,32 @@ from __future__ import annotations
 import math
 import os
 import re
-import shutil
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
-from secrets import token_hex
 from typing import Literal
 
 from mlgate import evidence
 from mlgate.console import plain
-from mlgate.evidence import CheckpointRef, RunRef, TrainingCost
-from mlgate.training.checkpoints import restoring, snapshot
+from mlgate.evidence import CheckpointRef, TrainingCost
+from mlgate.training.checkpoints import patience, restoring, snapshot
+from mlgate.training.checkpoints.beginning import Beginning, Plan, begin, reference
 from mlgate.training.checkpoints.manifest import MOST_TRAINED_S, UNIT, Ending, Manifest, new_writer
-from mlgate.training.checkpoints.places import FolderPlace, Place, PlaceError
-from mlgate.training.checkpoints.restoring import Candidate, Mark, NotWholeError
+from mlgate.training.checkpoints.places import PlaceError
 from mlgate.training.checkpoints.series import FOLDER, Series, Survey
 from mlgate.training.checkpoints.snapshot import NotTakenError, Stamp
 from mlgate.training.position import Position
 
-_TRIES = 3
-_PAUSE_S = 1.0
 _NICE = 10
-_LOOK_S = 0.1
 _HEARD_WITHIN_S = 2.0
 _NOTED_EVERY_S = 0.5
 _MOST_NOTED = 5000
 _TICK_S = 0.001
-_PROBE = ".mlgate-writes-here-"
 MOST_SENDING_S = 900.0
 """How long a training that has ended may wait for its last checkpoint to be sent on."""
-MOST_TELLING_S = 60.0
-"""How long a training may wait for its place to say what is there, or to be told that the training was finished."""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What is saved where, of which training."""
-
-    folder: Path
-    """The training's own; absolute, no link."""
-    key: str
-    model: str
-    commit: str | None
-    run: RunRef | None
-    here: FolderPlace
-    """Of this machine, or where checkpoints are kept if that is a folder."""
-    store: Place | None
-    """Where they are sent on to."""
-    every_s: float
-    keep: int
-    tracked: frozenset[str] = frozenset()
-    """Files in the folder that Git tracks, relative to it: known, as they are part of the code."""
-    is_saving: bool = True
-    """False: another process of the same training saves, as rank 0 of several nodes."""
-    is_alone: bool = True
-    """False: machines train together, so all of them have to go on from the same, which only the common place has."""
-    is_fresh: bool = False
-    """Whether to begin from nothing, whatever there is."""
-
-    @property
-    def place(self) -> Place:
-        """Where checkpoints outlive the machine, if it has such a place."""
-        return self.store or self.here
 
 
 class Saver:
@@ -95,35 +54,27 @@ class Saver:
             spent: what it has taken, with all runs that it went on from.
         """
         self.plan = plan
-        self.resumed_from: CheckpointRef | None = None
         self.last: CheckpointRef | None = None
         self.saved = 0
-        self.passed_over: list[str] = []
         self.remarks: list[str] = []
         """What the report has to say besides."""
-        self.is_off = False
-        """Whether nothing can be saved, as nobody knows what the folder holds."""
         self._say, self._position, self._spent = say, position, spent
         self._here = Series(plan.here, plan.model, plan.key)
         self._store = Series(plan.store, plan.model, plan.key) if plan.store is not None else None
+        self._series = [self._here, *([self._store] if self._store else [])]
+        self._begun = Beginning()
         self._writer = new_writer()
-        self._training = token_hex(16)
         self._sequence = 0
-        self._base_s = 0.0
         self._holds_s = 0.0
         """Seconds of training that the folder held when it was last saved, or restored."""
         self._began = self._looked = time.monotonic()
         """When the training began, and when its folder was last saved: by a clock that nobody sets."""
-        self._distrusted: set[str] = set()
-        self._abandoned: set[str] = set()
-        """Trainings that this one, begun from nothing, takes the place of as soon as it has saved something."""
         self._hashes: dict[str, tuple[Stamp, str]] = {}
         self._shelved: dict[str, Stamp] = {}
         """As the folder looked when it was last saved, or restored."""
         self._undelivered: Manifest | None = None
         self._brought: set[str] = set()
         """Contents of ours that the store has."""
-        self._series = [self._here, *([self._store] if self._store else [])]
         self._local = threading.RLock()
         self._pruning = threading.Lock()
         self._wake = threading.Event()
@@ -132,127 +83,24 @@ class Saver:
         self._warned = ""
         self._positions: deque[tuple[float, Position | None]] = deque(maxlen=_MOST_NOTED)
 
-    # Before the training ----------------------------------------------------------------------------------------------------------
-
     def restore(self) -> None:
         """Put the newest whole checkpoint of this training into its folder. Where there is none, or none can be had, it stays empty.
 
         Raises:
             OSError: the folder cannot be read or written.
         """
-        folder = self.plan.folder
-        restoring.clean(folder)
-        mark = restoring.read_mark(folder)
-        if mark is not None and mark.state == "restoring":
-            for entry in restoring.content(folder, self.plan.tracked):
-                shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
-        body = restoring.content(folder, self.plan.tracked)
-        if body and mark is None:
-            self.is_off = True
-            stranger = plain(body[0].name)
-            self.remarks.append(
-                f"{folder.name} holds files that mlgate knows nothing of ({stranger}…), so no checkpoint was put there and none is saved; "
-                "empty the folder"
-            )
-            return
-        surveys = self._surveys()
-        if self.plan.is_fresh and self.plan.is_saving:
-            self._abandoned = {manifest.training for _, survey in surveys for manifest in survey.manifests}
-        found = [] if self.plan.is_fresh else restoring.candidates(surveys, self.passed_over)
-        if body and mark is not None and not self.plan.is_fresh and self._goes_on_here(mark, found, surveys):
-            self._mark("training")
-            return
-        if body:
-            aside = restoring.put_aside(folder, self.plan.tracked)
-            self._say(f"  {folder.name}/ held checkpoints that are not gone on from; they were moved to {aside.name}/")
-        for candidate in found:
-            if self._goes_on_from(candidate, [series for series, _ in surveys]):
-                break
-        self._mark("training")
+        self._begun = begun = begin(self.plan, self._series, self._say)
+        self._holds_s, self._shelved = begun.trained_s, begun.stamps
+        self.remarks += begun.remarks
 
-    def _surveys(self) -> list[tuple[Series, Survey]]:
-        """What there is on this machine and in the store; without what cannot be asked."""
-        found: list[tuple[Series, Survey]] = []
-        for series in self._series if self.plan.is_alone else self._series[-1:]:
+    @property
+    def resumed_from(self) -> CheckpointRef | None:
+        return self._begun.resumed_from
 
-            def ask(series: Series = series) -> None:
-                for attempt in range(_TRIES):
-                    try:
-                        survey = series.survey()
-                        break
-                    except PlaceError as error:
-                        if not error.may_pass or attempt == _TRIES - 1:
-                            raise
-                        time.sleep(_PAUSE_S * 4**attempt)
-                found.append((series, survey))
-
-            if problem := _within(MOST_TELLING_S, ask, why=f"no answer within {MOST_TELLING_S:.0f} s"):
-                self.remarks.append(f"{series.place.description} could not be asked for checkpoints: {problem}")
-        return list(found)
-
-    def _goes_on_here(self, mark: Mark, found: Sequence[Candidate], surveys: Sequence[tuple[Series, Survey]]) -> bool:
-        """Whether the folder itself has the newest: of this very training, left by a run that was killed or interrupted on this machine."""
-        is_its = mark.key == self.plan.key and mark.state in ("training", "interrupted") and mark.boot and mark.boot == restoring.boot()
-        if not is_its or not self.plan.is_alone or any(mark.training in survey.finished for _, survey in surveys):
-            return False
-        with suppress(NotTakenError):
-            stamps = snapshot.listing(self.plan.folder)
-            files = {path: stamp for path, stamp in stamps.items() if path not in self.plan.tracked}
-            if not files:
-                return False
-            newest_s = max(stamp.modified_ns for stamp in files.values()) / 1e9
-            trained_s = mark.trained_s if mark.state == "interrupted" else mark.trained_s + max(newest_s - mark.since, 0)
-            best = found[0].manifest if found else None
-            if best is not None and best.trained_s > trained_s:
-                return False
-            self._training, self._base_s, self._holds_s = mark.training, trained_s, trained_s
-            is_saved = best is not None and best.training == mark.training and best.trained_s == trained_s and mark.state == "interrupted"
-            self._shelved = stamps if is_saved else {}
-            self.resumed_from = CheckpointRef(
-                name=best.name if best is not None and is_saved else self.plan.folder.name,
-                saved_at=(best.saved_at if best is not None and is_saved else datetime.fromtimestamp(newest_s, UTC)).isoformat(),
-                trained_s=trained_s,
-                step=best.step if best is not None and is_saved else None,
-                unit=best.unit if best is not None and is_saved else None,
-                size_bytes=sum(stamp.size_bytes for stamp in stamps.values()),
-                spent=best.spent if best is not None and is_saved else None,
-            )
-            return True
-        return False
-
-    def _goes_on_from(self, candidate: Candidate, series: Sequence[Series]) -> bool:
-        manifest = candidate.manifest
-        mark = None
-        try:
-            with suppress(PlaceError):  # one that may only be read
-                mark = candidate.series.mark_reading(manifest)
-            aside = self._brought_here(candidate, series)
-        except (NotWholeError, PlaceError, OSError) as error:
-            why = error.strerror or error if isinstance(error, OSError) else error
-            self.passed_over.append(f"{manifest.name}: {why}")
-            self._distrusted.add(manifest.name)
-            return False
-        finally:
-            if mark is not None:
-                with suppress(PlaceError):
-                    candidate.series.place.remove([mark])
-        self._training, self._base_s, self._holds_s = manifest.training, manifest.trained_s, manifest.trained_s
-        self._mark("restoring")
-        restoring.put_in_place(aside, self.plan.folder, self.plan.tracked)
-        self.resumed_from = _reference(manifest)
-        if self._store is None or candidate.series is self._store:  # else only this machine has it
-            self._shelved = snapshot.listing(self.plan.folder)
-        return True
-
-    def _brought_here(self, candidate: Candidate, series: Sequence[Series]) -> Path:
-        for attempt in range(_TRIES):
-            try:
-                return restoring.bring(candidate, series, self.plan.folder)
-            except PlaceError as error:
-                if not error.may_pass or attempt == _TRIES - 1:
-                    raise
-                time.sleep(_PAUSE_S * 4**attempt)
-        raise AssertionError
+    @property
+    def passed_over(self) -> list[str]:
+        """Checkpoints that were not gone on from, and why."""
+        return self._begun.passed_over
 
     # While it runs ----------------------------------------------------------------------------------------------------------------
 
@@ -262,7 +110,7 @@ class Saver:
         self._mark("training")
         if self.resumed_from is not None and not self._shelved:
             self.save_soon()  # only this machine has it yet
-        if self.plan.is_saving and not self.is_off:
+        if self.plan.is_saving and not self._begun.is_off:
             self._thread = threading.Thread(target=self._save_now_and_then, daemon=True, name="mlgate-checkpoints")
             self._thread.start()
 
@@ -321,7 +169,7 @@ class Saver:
             position = self._position_of(taken.newest_s)
             manifest = Manifest(
                 key=self.plan.key,
-                training=self._training,
+                training=self._begun.training,
                 writer=self._writer,
                 sequence=self._sequence,
                 model=self.plan.model,
@@ -346,10 +194,10 @@ class Saver:
             survey.contents.setdefault(self._writer, set()).update(file.sha256 for file in manifest.files)
             if self._store is None:
                 self._count(manifest)
-                self._here.prune(survey, self.plan.keep, self._writer, self._distrusted)
+                self._here.prune(survey, self.plan.keep, self._writer, self._begun.distrusted)
             else:
                 self._undelivered = manifest
-                self._here.prune(survey, 1, self._writer, self._distrusted)
+                self._here.prune(survey, 1, self._writer, self._begun.distrusted)
             return manifest
 
     def _deliver(self, manifest: Manifest, *, is_last: bool) -> None:
@@ -365,7 +213,7 @@ class Saver:
             if self._is_ending and not is_last:
                 return  # the last one may use contents that would go now
             try:
-                self._store.prune(survey, self.plan.keep, self._writer, self._distrusted)
+                self._store.prune(survey, self.plan.keep, self._writer, self._begun.distrusted)
             except PlaceError as error:
                 self._warn(f"{self._store.place.description}: older checkpoints cannot be removed: {error}")
         self._forget_here(manifest, there)
@@ -398,7 +246,7 @@ class Saver:
 
     def _abandon(self, series: Series, survey: Survey) -> None:
         """Have nobody go on from what this training, begun from nothing, takes the place of. Raises PlaceError."""
-        for training in self._abandoned - survey.finished:
+        for training in self._begun.abandoned - survey.finished:
             series.finish(training)
             survey.finished.add(training)
 
@@ -420,16 +268,20 @@ class Saver:
         """The training came to its end: nobody needs its checkpoints to go on from."""
         self._end_thread()
         self._mark("finished")
-        if not self.plan.is_saving or self.is_off or (self.resumed_from is None and self._sequence == 0 and not self._abandoned):
+        if (
+            not self.plan.is_saving
+            or self._begun.is_off
+            or (self.resumed_from is None and self._sequence == 0 and not self._begun.abandoned)
+        ):
             return
         for series in self._series:
 
             def tell(series: Series = series) -> None:
-                for training in (*self._abandoned, self._training):
+                for training in (*self._begun.abandoned, self._begun.training):
                     series.finish(training)
                 series.end(self._writer)
 
-            if problem := _within(MOST_TELLING_S, tell, why=f"no answer within {MOST_TELLING_S:.0f} s"):
+            if problem := patience.answered(tell):
                 self._warn(f"{series.place.description}: cannot be told that the training was finished: {problem}")
         if self._store is not None:
             self._forget_all_here()
@@ -444,7 +296,7 @@ class Saver:
         """
         self._end_thread()
         before = self.last
-        if not self.plan.is_saving or self.is_off:
+        if not self.plan.is_saving or self._begun.is_off:
             return None
         problem = ""
         try:
@@ -457,7 +309,7 @@ class Saver:
         if manifest is not None and self._store is not None:
             last = manifest
             late = f"{self.plan.place.description}: not sent in the time that was left"
-            problem = _within(MOST_SENDING_S, lambda: self._send_last(last), why=late, left_s=left_s) or problem
+            problem = patience.within(MOST_SENDING_S, lambda: self._send_last(last), why=late, left_s=left_s) or problem
             if problem:
                 problem += f"; it lies in {self._here.place.description}, and only a run there goes on from it"
         if problem:
@@ -472,23 +324,16 @@ class Saver:
         assert self._store is not None  # noqa: S101 -- for the type checker
         with self._pruning:
             pass  # what the period's thread is just removing there is not counted on
-        for attempt in range(_TRIES):
-            try:
-                self._deliver(manifest, is_last=True)
-                break
-            except PlaceError as error:
-                if not error.may_pass or attempt == _TRIES - 1:
-                    raise
-            time.sleep(_PAUSE_S * 2**attempt)
+        patience.tried(lambda: self._deliver(manifest, is_last=True))
         self._store.end(self._writer)
 
     def _forget_all_here(self) -> None:
         """Remove what this machine has of a training that nobody will go on with."""
         with suppress(PlaceError):
             survey = self._here.survey()
-            gone = [one for one in survey.manifests if one.training == self._training]
+            gone = [one for one in survey.manifests if one.training == self._begun.training]
             self._here.place.remove(f"saved/{one.name}" for one in gone)
-            survey.manifests = [one for one in survey.manifests if one.training != self._training]
+            survey.manifests = [one for one in survey.manifests if one.training != self._begun.training]
             self._here.prune(survey, 1, self._writer)
 
     def _end_thread(self) -> None:
@@ -503,22 +348,21 @@ class Saver:
         """
         now = time.monotonic()
         age_s = min(max(time.time() - newest_s, 0), now - self._looked)
-        return min(max(self._base_s + now - self._began - age_s, self._holds_s + _TICK_S), MOST_TRAINED_S)
+        return min(max(self._begun.trained_s + now - self._began - age_s, self._holds_s + _TICK_S), MOST_TRAINED_S)
 
     def _count(self, manifest: Manifest) -> None:
         self.saved += 1
-        self.last = _reference(manifest)
+        self.last = reference(manifest)
 
-    def _mark(self, state: Literal["restoring", "training", "interrupted", "failed", "finished"]) -> None:
+    def _mark(self, state: restoring.State) -> None:
         """Say in the folder whose its content is. Raises OSError before the training."""
-        if self.is_off:
+        if self._begun.is_off:
             return
-        trained_s = self._base_s if state in ("restoring", "training") else self._holds_s
-        mark = Mark(key=self.plan.key, training=self._training, state=state, trained_s=trained_s, since=time.time(), boot=restoring.boot())
+        trained_s = self._begun.trained_s if state == "training" else self._holds_s
         try:
-            restoring.write_mark(self.plan.folder, mark)
+            restoring.write_mark(self.plan.folder, self.plan.key, self._begun.training, state, trained_s)
         except OSError as error:
-            if state in ("restoring", "training"):
+            if state == "training":
                 raise
             self._warn(f"{self.plan.folder.name}: cannot be written: {error.strerror}")
 
@@ -529,57 +373,3 @@ class Saver:
             if text not in self.remarks:
                 self.remarks.append(plain(text))
         self._warned = text
-
-
-def probe(place: Place) -> None:
-    """Write something small there, and remove it. Raises PlaceError: why that cannot be done, or that nothing answers."""
-    name, refusals = f"{_PROBE}{token_hex(6)}", list[PlaceError]()
-
-    def ask() -> None:
-        for attempt in range(_TRIES):
-            try:
-                place.write(name, b"{}\n")
-                place.remove([name])
-            except PlaceError as error:
-                if not error.may_pass or attempt == _TRIES - 1:
-                    refusals.append(error)
-                    return
-                time.sleep(_PAUSE_S * 2**attempt)
-            else:
-                return
-
-    if late := _within(MOST_TELLING_S, ask, why=f"no answer within {MOST_TELLING_S:.0f} s"):
-        raise PlaceError(late, may_pass=True)
-    if refusals:
-        raise refusals[0]
-
-
-def _within(seconds: float, act: Callable[[], None], why: str, left_s: Callable[[], float] = lambda: math.inf) -> str:
-    """Do something that asks a place, but wait no longer than that, or than there is time. Returns why it was not done, or nothing."""
-    problem = [why]
-
-    def run() -> None:
-        try:
-            act()
-            problem[0] = ""
-        except PlaceError as error:
-            problem[0] = str(error)
-
-    thread = threading.Thread(target=run, daemon=True, name="mlgate-last-checkpoint")
-    thread.start()
-    deadline = time.monotonic() + seconds
-    while thread.is_alive() and (rest := min(deadline - time.monotonic(), left_s())) > 0:
-        thread.join(min(rest, _LOOK_S))
-    return problem[0]
-
-
-def _reference(manifest: Manifest) -> CheckpointRef:
-    return CheckpointRef(
-        name=manifest.name,
-        saved_at=manifest.saved_at.isoformat(),
-        trained_s=manifest.trained_s,
-        step=manifest.step,
-        unit=manifest.unit,
-        size_bytes=manifest.size_bytes,
-        spent=manifest.spent,
-    )
