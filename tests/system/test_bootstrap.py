@@ -42,7 +42,7 @@ def test_installs_only_what_a_stage_needs_and_then_is_fast(home: Path, repositor
     first = mlgate("setup", cwd=repository, HOME=str(home), MLGATE_STAGES="gate", PYTHONPATH=str(repository))
     assert first.returncode == 0, first.stderr
     assert first.stdout == "✓ mlgate.yaml: model digits\n"
-    assert "installing what gate needs" in first.stderr
+    assert "installing what gate, forge needs" in first.stderr
     environment = next(
         path for path in (home / ".cache/mlgate").iterdir() if (path / "pyvenv.cfg").exists() and not path.name.endswith(".uv")
     )
@@ -53,6 +53,15 @@ def test_installs_only_what_a_stage_needs_and_then_is_fast(home: Path, repositor
     again = mlgate("setup", cwd=repository, HOME=str(home), MLGATE_STAGES="gate")
     assert (again.returncode, again.stderr) == (0, "")
     assert time.perf_counter() - started < 3
+
+
+def test_a_command_that_writes_no_report_installs_nothing_for_one(home: Path, repository: Path, tmp_path: Path) -> None:
+    said = mlgate("requeue", cwd=repository, HOME=str(home), MLGATE_ENVIRONMENT=str(tmp_path / "environment"))
+    assert "installing what forge needs" in said.stderr
+    assert "Traceback" not in said.stderr
+    installed = {path.name.partition("-")[0].lower() for path in (tmp_path / "environment").glob("lib/python3*/site-packages/*.dist-info")}
+    assert "pygithub" in installed
+    assert not {"matplotlib", "jinja2", "tabulate", "numpy"} & installed
 
 
 def test_every_stage_runs_with_nothing_but_what_it_installs(home: Path, tmp_path: Path) -> None:
