@@ -96,7 +96,7 @@ def _environment(folder: Path, product: Path) -> Path:
         subprocess.run(["cksum"], input=(product / "uv.lock").read_bytes(), capture_output=True, check=True).stdout.split()[0].decode()
     )
     (folder / ".mlgate").mkdir()
-    for name in ("core", "check", "pull-data", "validate-data", "train", "evaluate", "gate", "report", "forge", "dvc-s3"):
+    for name in ("core", "check", "pull-data", "validate-data", "train", "evaluate", "gate", "report", "forge", "gpu", "dvc-s3"):
         (folder / ".mlgate" / name).write_text(identity + "\n")
     return folder
 
