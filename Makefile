@@ -90,8 +90,11 @@ setup: .venv/.ready .build/user/.ready ## install everything tests and demo need
 
 # The ways that every user goes; `test-e2e` goes all of them.
 EVERYDAY_E2E := $(addprefix tests/e2e/test_,ten_lines.py pull_request.py)
-# Of the integration tests, the ones that go a whole way as well.
-WHOLE_WAYS := $(addprefix tests/integration/,examples places)
+# Of the integration tests, the slowest that go a whole way as well.
+WHOLE_WAYS := $(addprefix tests/integration/,examples places secrets $(addsuffix .py,\
+	attacks/test_hostile_names_through_the_whole_path attacks/test_intervals_made_wider data_remotes/test_remote_kinds \
+	data_remotes/test_setups gate/test_faults_while_deciding gate/test_pipeline_runs_everything mistakes/test_data_that_does_not_come \
+	mistakes/test_training_that_does_not_happen report/test_faults_while_publishing report/test_interrupted training/test_run_cache))
 # Linting is of one process, and the suites wait now and then: side by side they fill the cores. What takes longest begins first.
 test: .venv/.ready .build/user/.ready tests/e2e/actions/node_modules/.ready tests/lint_workflows/node_modules/.ready ## lint, unit and integration tests, and some of test-e2e
 	@$(MAKE) --no-print-directory -j 2 lint suites
