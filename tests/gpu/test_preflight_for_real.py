@@ -84,12 +84,18 @@ def test_more_than_there_is_is_refused_with_what_there_is(found: Found, tmp_path
         assert problem.startswith("train.gpu: expected ")
 
 
-def test_a_gpu_is_chosen_by_its_index_and_the_beginning_of_its_uuid(found: Found, tmp_path: Path) -> None:
-    last = found.devices[-1]
-    for value in (last.uuid, last.uuid[:16]):
-        with nvml.open_library() as library:
+def test_a_gpu_is_chosen_by_its_index_its_uuid_and_the_beginning_of_that(found: Found) -> None:
+    everything = (*found.devices, *found.hidden)
+    last = everything[-1]
+    begun = next(last.uuid[:end] for end in range(9, 99) if sum(device.uuid.startswith(last.uuid[:end]) for device in everything) == 1)
+    with nvml.open_library() as library:
+        for value, expected in (
+            (last.uuid, [last]),
+            (begun, [last]),
+            (str(last.index), [device for device in everything if device.index == last.index]),  # all instances of a divided one
+        ):
             chosen = devices.discover(library, {"CUDA_VISIBLE_DEVICES": value}).devices
-        assert [device.uuid for device in chosen] == [last.uuid]
+            assert [device.uuid for device in chosen] == [device.uuid for device in expected]
 
 
 def test_the_command_lists_them(found: Found, tmp_path: Path) -> None:

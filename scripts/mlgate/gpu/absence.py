@@ -32,6 +32,9 @@ class Host:
     driver: str | None
     """Version of the kernel's part; None where none is loaded."""
     has_device_files: bool
+    """Of a GPU, as /dev/nvidia0. /dev/nvidiactl tells nothing: for root NVIDIA's library makes it, be there a driver or not."""
+    has_gpu: bool | None = None
+    """Whether a GPU of NVIDIA's is on its bus; None where that is not shown."""
 
     @classmethod
     def look(cls, environ: Mapping[str, str], root: Path = Path("/")) -> Host:
@@ -42,12 +45,27 @@ class Host:
             said = (root / "proc/driver/nvidia/version").read_text(errors="replace").partition("\n")[0]
             found = _VERSION.search(said)
             driver = found[1] if found else "of unknown version"
-        return cls(is_container, driver, (root / "dev/nvidiactl").exists() or (root / "dev/dxg").exists())
+        has_device_files = any((root / "dev").glob("nvidia[0-9]*")) or (root / "dev/dxg").exists()
+        return cls(is_container, driver, has_device_files, _has_gpu_on_bus(root))
+
+
+def _has_gpu_on_bus(root: Path) -> bool | None:
+    """Whether a display or compute device (PCI class 3) of NVIDIA's (vendor 10de) is there; None where the kernel shows no PCI bus."""
+    found = None
+    for device in (root / "sys/bus/pci/devices").glob("*"):
+        with suppress(OSError):
+            is_display = (device / "class").read_text().startswith("0x03")
+            found = found or (is_display and (device / "vendor").read_text().strip() == "0x10de")
+    return found
 
 
 def is_plain_absence(failure: Failure, host: Host) -> bool:
-    """Whether this is merely a machine without an NVIDIA GPU."""
-    return failure.kind == "nvml" and failure.code == 12 and not (host.driver or host.has_device_files or _is_unloadable(failure.text))
+    """Whether this is merely a machine without an NVIDIA GPU, or without a driver for it."""
+    if failure.kind != "nvml" or host.driver or host.has_device_files:
+        return False
+    if failure.code == 12:
+        return not _is_unloadable(failure.text)
+    return failure.code == 9 and host.has_gpu is False
 
 
 def explain(failure: Failure, host: Host) -> str:
@@ -115,10 +133,14 @@ def _without_library(text: str, host: Host) -> str:
         return f"no NVIDIA driver in this container; {_GIVE_GPUS}, or {_ELSEWHERE}"
     if host.driver:
         return f"driver {host.driver} is loaded, its library libnvidia-ml.so.1 is not found; install the driver's libraries"
+    if host.has_gpu:
+        return f"no NVIDIA driver on this machine, though it has an NVIDIA GPU; install the driver, or {_ELSEWHERE}"
     return f"no NVIDIA driver on this machine; {_ELSEWHERE}"
 
 
 def _without_driver(host: Host) -> str:
+    if host.has_gpu is False and not (host.driver or host.has_device_files):
+        return f"the NVIDIA driver is installed and no NVIDIA GPU is here; {_ELSEWHERE}"
     if host.is_container and not host.has_device_files:
         return f"this container has the NVIDIA driver's libraries and no GPU; {_GIVE_GPUS}"
     if host.driver:

@@ -135,8 +135,8 @@ def throttled_by(reasons: int) -> list[str]:
 
 
 def _energy_between(before: Sample, after: Sample) -> float | None:
-    """Joules by the device's counter; by the trapezoidal rule of its power where it has none, or the counter began anew."""
-    if before.energy_j is not None and after.energy_j is not None and after.energy_j >= before.energy_j:
+    """Joules by the device's counter; by the trapezoidal rule of its power where it has none, or the counter began anew or stands still."""
+    if before.energy_j is not None and after.energy_j is not None and after.energy_j > before.energy_j:
         return after.energy_j - before.energy_j
     between_s = after.at_s - before.at_s
     if before.power_w is None or after.power_w is None or between_s > _LONGEST_GAP_S:

@@ -15,6 +15,8 @@ BARE = Host(is_container=False, driver=None, has_device_files=False)
 LOADED = Host(is_container=False, driver="550.54.15", has_device_files=True)
 CONTAINER = Host(is_container=True, driver=None, has_device_files=False)
 SHOWN = Host(is_container=True, driver="550.54.15", has_device_files=False)
+WITHOUT_GPU = Host(is_container=False, driver=None, has_device_files=False, has_gpu=False)
+WITH_GPU = Host(is_container=False, driver=None, has_device_files=False, has_gpu=True)
 MISSING = "libnvidia-ml.so.1: cannot open shared object file: No such file or directory"
 MUSL = "Error relocating /usr/lib/libnvidia-ml.so.1: __snprintf_chk: symbol not found"
 
@@ -26,8 +28,12 @@ MUSL = "Error relocating /usr/lib/libnvidia-ml.so.1: __snprintf_chk: symbol not 
         (12, MISSING, LOADED, "driver 550.54.15 is loaded, its library libnvidia-ml.so.1 is not found"),
         (12, MISSING, CONTAINER, "no NVIDIA driver in this container; give it GPUs (options: --gpus all)"),
         (12, MISSING, SHOWN, "this container lacks the NVIDIA driver's libraries (libnvidia-ml.so.1), though the machine has a driver"),
+        (12, MISSING, WITHOUT_GPU, "no NVIDIA driver on this machine; run on"),
+        (12, MISSING, WITH_GPU, "no NVIDIA driver on this machine, though it has an NVIDIA GPU; install the driver"),
         (12, MUSL, SHOWN, "NVIDIA's library is there and cannot be loaded: Error relocating"),
         (9, "Driver Not Loaded", BARE, "the NVIDIA driver is installed and not loaded; modprobe nvidia"),
+        (9, "Driver Not Loaded", WITH_GPU, "the NVIDIA driver is installed and not loaded; modprobe nvidia"),
+        (9, "Driver Not Loaded", WITHOUT_GPU, "the NVIDIA driver is installed and no NVIDIA GPU is here; run on a machine with"),
         (9, "Driver Not Loaded", LOADED, "driver 550.54.15 is loaded and does not answer"),
         (9, "Driver Not Loaded", SHOWN, "this container has the NVIDIA driver's libraries and no GPU"),
         (
@@ -59,7 +65,8 @@ def test_each_state_has_a_line_of_its_own(code: int, text: str, host: Host, expe
     said = explain(Failure("nvml", code, text), host)
     assert said.startswith(expected)
     assert "\n" not in said
-    assert is_plain_absence(Failure("nvml", code, text), host) == (code == 12 and host in (BARE, CONTAINER) and text == MISSING)
+    is_plain = (code == 12 and not host.driver and text == MISSING) or (code == 9 and host == WITHOUT_GPU)
+    assert is_plain_absence(Failure("nvml", code, text), host) == is_plain
 
 
 @pytest.mark.parametrize("kind", ["hung", "died", "module", "stand-in"])
@@ -75,11 +82,34 @@ def test_a_machine_is_seen_as_it_shows_itself(tmp_path: Path) -> None:
     version = "NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  570.86.15  Release Build  (dvs-builder@U16)\nGCC version: 12.3.0\n"
     (tmp_path / "proc/driver/nvidia/version").write_text(version)
     (tmp_path / "dev").mkdir()
-    (tmp_path / "dev/nvidiactl").touch()
+    (tmp_path / "dev/nvidiactl").touch()  # which the library makes without any driver
+    assert not Host.look({}, tmp_path).has_device_files
+    (tmp_path / "dev/nvidia3").touch()
     assert Host.look({}, tmp_path) == Host(is_container=False, driver="570.86.15", has_device_files=True)
     (tmp_path / ".dockerenv").touch()
     assert Host.look({}, tmp_path).is_container
     assert Host.look({"KUBERNETES_SERVICE_HOST": "10.0.0.1"}, tmp_path / "none").is_container
+
+
+@pytest.mark.parametrize(
+    ("vendor", "kind", "has_gpu"),
+    [
+        ("0x10de", "0x030000", True),
+        ("0x10de", "0x030200", True),
+        ("0x10de", "0x040300", False),  # the sound of its display
+        ("0x1002", "0x030000", False),
+        (None, None, None),
+    ],
+)
+def test_a_gpu_is_seen_on_the_bus(tmp_path: Path, vendor: str | None, kind: str, *, has_gpu: bool | None) -> None:
+    if vendor is not None:
+        for place, (whose, what) in {"0000:00:02.0": ("0x8086", "0x060100"), "0000:01:00.0": (vendor, kind)}.items():
+            device = tmp_path / "sys/bus/pci/devices" / place
+            device.mkdir(parents=True)
+            (device / "vendor").write_text(f"{whose}\n")
+            (device / "class").write_text(f"{what}\n")
+        (tmp_path / "sys/bus/pci/devices/0000:02:00.0").mkdir()  # gone while it was looked at
+    assert Host.look({}, tmp_path).has_gpu is has_gpu
 
 
 def test_our_numbers_are_nvmls() -> None:

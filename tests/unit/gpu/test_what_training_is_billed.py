@@ -76,6 +76,17 @@ def test_what_a_machine_took_while_it_slept_is_not_made_up() -> None:
     assert watched.used().energy_j == pytest.approx(200)
 
 
+def test_a_counter_that_stands_still_counts_for_nothing() -> None:
+    watched = Tally("GPU-a", "a virtual GPU")
+    for second in range(11):
+        watched.add(Sample(second, power_w=90, energy_j=600))
+    assert watched.used().energy_j == pytest.approx(900)
+    asleep = Tally("GPU-b", "H100")
+    asleep.add(Sample(0, energy_j=600))
+    asleep.add(Sample(1, energy_j=600))
+    assert asleep.used().energy_j is None, "nothing tells what it took"
+
+
 @given(st.lists(st.tuples(st.floats(0.1, 50), st.floats(0, 700)), min_size=2, max_size=60))
 def test_energy_of_a_steady_power_is_power_times_time_whatever_the_samples(steps: list[tuple[float, float]]) -> None:
     """Against its definition: the integral of a piecewise linear power."""
