@@ -65,6 +65,7 @@ class Tally:
     _throttled: int = 0
     _by: Counter[str] = field(default_factory=Counter)
     _energy_j: float | None = None
+    _by_power_j: float | None = None
     _powers: int = 0
     _power_sum: float = 0.0
 
@@ -85,8 +86,9 @@ class Tally:
             by = throttled_by(sample.reasons)
             self._throttled += bool(by)
             self._by.update(by)
-        if self._last is not None and (used := _energy_between(self._last, sample)) is not None:
-            self._energy_j = (self._energy_j or 0.0) + used
+        if self._last is not None:
+            self._energy_j = _added(self._energy_j, _energy_between(self._last, sample))
+            self._by_power_j = _added(self._by_power_j, _power_between(self._last, sample))
         self._first = self._first or sample
         self._last = sample
         self.samples += 1
@@ -117,7 +119,7 @@ class Tally:
             memory_peak_bytes=self._memory_peak,
             memory_total_bytes=self.memory_total_bytes,
             power_mean_w=self._power_sum / self._powers if self._powers else None,
-            energy_j=self._energy_j,
+            energy_j=self._energy_j or self._by_power_j,  # a counter that never moved, as a virtual GPU may have, measures nothing
             throttled_share=self._throttled / asked if asked else None,
             throttled_by={reason: count / asked for reason, count in self._by.most_common()},
             temperature_max_c=self._hottest,
@@ -134,10 +136,19 @@ def throttled_by(reasons: int) -> list[str]:
     return list(found)
 
 
+def _added(total: float | None, more: float | None) -> float | None:
+    return total if more is None else (total or 0.0) + more
+
+
 def _energy_between(before: Sample, after: Sample) -> float | None:
-    """Joules by the device's counter; by the trapezoidal rule of its power where it has none, or the counter began anew or stands still."""
-    if before.energy_j is not None and after.energy_j is not None and after.energy_j > before.energy_j:
+    """Joules by the device's counter; by its power where it has none, or the counter began anew."""
+    if before.energy_j is not None and after.energy_j is not None and after.energy_j >= before.energy_j:
         return after.energy_j - before.energy_j
+    return _power_between(before, after)
+
+
+def _power_between(before: Sample, after: Sample) -> float | None:
+    """Joules by the trapezoidal rule of the power."""
     between_s = after.at_s - before.at_s
     if before.power_w is None or after.power_w is None or between_s > _LONGEST_GAP_S:
         return None

@@ -195,7 +195,7 @@ def _gpu(nvml: Nvml, handle: Handle, index: int, log: Sequence[Xid], meminfo: Pa
     faults, remarks = _health(nvml, handle, device, log)
     if mode == _PROHIBITED:
         faults.append("compute mode is 'Prohibited' (nvidia-smi -c 0)")
-    return replace(_with_use(nvml, handle, device, meminfo), faults=tuple(faults), remarks=tuple(remarks))
+    return _with_use(nvml, handle, replace(device, faults=tuple(faults), remarks=tuple(remarks)), meminfo)
 
 
 def _health(nvml: Nvml, handle: Handle, device: Device, log: Sequence[Xid]) -> tuple[list[str], list[str]]:
@@ -267,7 +267,11 @@ def _of_lost(error: NvmlError) -> str:
 
 
 def _with_use(nvml: Nvml, handle: Handle, device: Device, meminfo: Path | None) -> Device:
-    """With its memory, and who computes on it."""
+    """With its memory, and who computes on it.
+
+    Args:
+        meminfo: for a GPU that has no memory of its own and shares the machine's; None for an instance.
+    """
     exact, older, computing, drawing = nvml.calls(
         [
             ("nvmlDeviceGetMemoryInfo", (handle, _MEMORY_V2)),
@@ -277,11 +281,14 @@ def _with_use(nvml: Nvml, handle: Handle, device: Device, meminfo: Path | None) 
         ]
     )
     memory = older if isinstance(exact, NvmlError) else exact
-    if isinstance(memory, NvmlError):
-        total, free = _shared_memory(meminfo)
-        used = 0
-    else:
+    faults = device.faults
+    if not isinstance(memory, NvmlError):
         total, free, used = memory.total, memory.free, memory.used
+    elif memory.value == Code.NOT_SUPPORTED:
+        (total, free), used = _shared_memory(meminfo), 0
+    else:  # it was lost since it said its name
+        total = free = used = 0
+        faults = faults or (_of_lost(memory),)
     on_displays = {process.pid for process in _listed(drawing)}
     programs = tuple(
         Program(process.pid, _name(nvml, process.pid), _number(process.usedGpuMemory))
@@ -294,6 +301,7 @@ def _with_use(nvml: Nvml, handle: Handle, device: Device, meminfo: Path | None) 
         memory_total_bytes=total,
         memory_free_bytes=free,
         memory_unaccounted_bytes=max(used - accounted, 0),
+        faults=faults,
         programs=tuple(program for program in programs if program.name not in _SERVICES),
     )
 

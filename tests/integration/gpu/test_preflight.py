@@ -130,6 +130,8 @@ def test_what_is_missing_is_said_in_one_line(driver: Driver, asked: GpuConfig, e
         ({"mode": pynvml.NVML_COMPUTEMODE_PROHIBITED}, "compute mode is 'Prohibited' (nvidia-smi -c 0)"),
         ({"errors": {"nvmlDeviceGetTotalEccErrors": pynvml.NVML_ERROR_GPU_IS_LOST}}, "it fell off the bus; restart the machine"),
         ({"errors": {"nvmlDeviceGetTotalEccErrors": pynvml.NVML_ERROR_RESET_REQUIRED}}, "it must be reset"),
+        ({"errors": {"nvmlDeviceGetMemoryInfo": pynvml.NVML_ERROR_GPU_IS_LOST}}, "it fell off the bus"),  # after all else was answered
+        ({"errors": {"nvmlDeviceGetMemoryInfo": pynvml.NVML_ERROR_UNKNOWN}}, "NVML: Unknown Error; restart the machine"),
         ({"errors": {"nvmlDeviceGetHandleByIndex": pynvml.NVML_ERROR_GPU_IS_LOST}}, "GPU 0 does not answer: it fell off the bus"),
         ({"errors": {"nvmlDeviceGetHandleByIndex": pynvml.NVML_ERROR_INSUFFICIENT_POWER}}, "GPU 0 does not answer: its power cables"),
         ({"errors": {"nvmlDeviceGetName": pynvml.NVML_ERROR_UNKNOWN}}, "GPU 0 does not answer: NVML: Unknown Error"),
