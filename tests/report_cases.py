@@ -726,7 +726,7 @@ def resumed() -> Evidences:
     found["gate"] = stage("gate", found["gate"].summary, 0.38, gate.model_copy(update={"baseline": before}))
     return on_gpus(
         found,
-        "trained in 1,514.0 s, from step 1,200",
+        "trained in 25 min 14 s",
         run=e.CommandRun(command="torchrun --nproc-per-node=2 train.py --epochs 10", exit_code=0, duration_s=seconds),
         lease=e.LeaseFindings(devices=GPUS, waited_s=194, position=2),
         checkpoints=CHECKPOINTS.model_copy(
@@ -772,7 +772,8 @@ def preempted() -> Evidences:
     device = used_devices(seconds)[0]
     return on_gpus(
         found,
-        "the machine is taken back (spot notice): the training was ended after 2,604.0 s; run this job again, it goes on from step 1,200",
+        "'python train.py' was ended: this machine is taken away (spot notice); the checkpoint of step 1,248 is kept; "
+        "run the job again, it goes on from there",
         "error",
         3,
         run=e.CommandRun(

@@ -27,6 +27,20 @@ def plain(text: str) -> str:
     return _OLD_COMMAND.sub("# [", line).encode(errors="backslashreplace").decode()
 
 
+def duration(seconds: float) -> str:
+    """`0.4 s`, `12 s`, `3 min 20 s`, `2 h 5 min`."""
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    if minutes < 60:
+        return f"{minutes} min" + (f" {rest} s" if rest else "")
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h" + (f" {minutes} min" if minutes else "")
+
+
 def workflow_command(name: str, message: str, **properties: str | int) -> str:
     """A GitHub workflow command (`::error file=x,line=1::message`) whose values cannot start another."""
 

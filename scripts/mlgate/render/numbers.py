@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from mlgate import console
 from mlgate.config import FAIRNESS_RATES
 
 NBSP = "\u00a0"
@@ -88,17 +89,8 @@ def rounded_up(number: float) -> float:
 
 
 def duration(seconds: float) -> str:
-    """`0.4 s`, `12 s`, `3 min 20 s`, `2 h 5 min`."""
-    if seconds < 9.95:
-        return f"{seconds:.1f}{NBSP}s"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole}{NBSP}s"
-    minutes, rest = divmod(whole, 60)
-    if minutes < 60:
-        return f"{minutes}{NBSP}min" + (f" {rest}{NBSP}s" if rest else "")
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}{NBSP}h" + (f" {minutes}{NBSP}min" if minutes else "")
+    """`0.4 s`, `12 s`, `3 min 20 s`, `2 h 5 min`, never broken over two lines."""
+    return console.duration(seconds).replace(" ", NBSP)
 
 
 def size(count: int) -> str:

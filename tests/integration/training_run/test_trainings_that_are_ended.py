@@ -140,7 +140,8 @@ def test_a_training_whose_machine_goes_saves_and_ends(root: Path) -> None:
     assert "! AWS: terminate at 2026-11-22T03:10:30Z; the training is asked to save and to end" in told
     found, findings = evidence(root)
     assert (found.status, findings.ended_by) == ("error", "spot notice")
-    assert "this machine is taken away (spot notice); run the job again" in found.summary
+    assert "this machine is taken away (spot notice); the checkpoint of step " in found.summary
+    assert " is kept; run the job again, it goes on from there" in found.summary
     assert findings.checkpoints is not None
     assert findings.checkpoints.last is not None
     assert int((root / "checkpoints" / "step").read_text()) >= 5

@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from mlgate.config import TrainConfig
-from mlgate.evidence import CommandRun
+from mlgate.evidence import CheckpointFindings, CheckpointRef, CommandRun
 from mlgate.forge.lost_runners import Annotation, Job, Step, ended
 from mlgate.stages.job.commands import Ended
-from mlgate.stages.training import running
+from mlgate.stages.training import running, trained
+from mlgate.stages.training.trained import Training
 
 LOST = (
     "The self-hosted runner: gpu-7 lost communication with the server. Verify the machine is running and has a healthy network connection. "
@@ -60,11 +61,18 @@ def test_a_job_whose_step_never_ended_lost_its_runner_even_where_nothing_is_said
 
 def test_a_training_that_a_spot_notice_ended_counts_as_lost_where_mlgate_says_so_itself() -> None:
     run = CommandRun(command="python train.py", exit_code=143, duration_s=1204)
-    problem = running._ran(TrainConfig(command="python train.py"), Ended(run, None, running.SPOT_NOTICE), None).problem
-    assert problem is not None
-    notice = f"{problem}. the checkpoint of step 7 is kept: run the job again, and it goes on from there"
-    assert ended(job(), said(notice, title="mlgate train")).how == "lost"
-    assert ended(job(), said(notice)).how == "otherwise"
+    ran = running._ran(TrainConfig(command="python train.py"), Ended(run, None, running.SPOT_NOTICE), None)
+    last = CheckpointRef(name="7", saved_at="2026-11-22T03:10:00+00:00", trained_s=1200, step=7, size_bytes=1)
+    kept = CheckpointFindings(key="0" * 64, place="a bucket", last=last)
+    for checkpoints, words in (
+        (None, "this machine is taken away (spot notice); run the job again"),
+        (kept, "(spot notice); the checkpoint of step 7 is kept; run the job again, it goes on from there"),
+    ):
+        training = Training(run, problem=ran.problem, ended_by=ran.ended_by, is_preempted=True, checkpoints=checkpoints)
+        notice = trained._problem(training)
+        assert notice.endswith(words)
+        assert ended(job(), said(notice, title="mlgate train")).how == "lost"
+        assert ended(job(), said(notice)).how == "otherwise"
 
 
 @pytest.mark.parametrize(

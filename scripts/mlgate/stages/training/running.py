@@ -31,6 +31,7 @@ from mlgate.training.progress import Progress, ProgressFile
 from mlgate.workspace import Workspace
 
 SPOT_NOTICE, TIME_LIMIT = "spot notice", "time limit"
+RUN_AGAIN = "; run the job again"
 _ASK_STAND_IN_EVERY_S = 0.5
 _FOLLOW_EVERY_S = 1.0
 _TELL_EVERY_S = 5.0
@@ -171,7 +172,7 @@ def _ran(settings: TrainConfig, ended: commands.Ended, progress: ProgressFinding
     if ended.interrupted_by:
         problem = commands.interruption(ended)
     elif ended.stopped_by:
-        problem = f"'{commands.short(command.command)}' was ended: this machine is taken away ({ended.stopped_by}); run the job again"
+        problem = f"'{commands.short(command.command)}' was ended: this machine is taken away ({ended.stopped_by}){RUN_AGAIN}"
     elif command.exit_code != 0:
         problem = commands.failure(command, settings.timeout)
     return Ran(command, progress, ended_by, problem)

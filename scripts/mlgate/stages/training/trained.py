@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass, field
 
-from mlgate.console import plain
+from mlgate.console import duration, plain
 from mlgate.errors import InfrastructureError
 from mlgate.evidence import (
     AccountFindings,
@@ -24,6 +24,7 @@ from mlgate.evidence import (
 from mlgate.stages.training.machine import RefusedError
 from mlgate.stages.training.resume import place_in_training
 from mlgate.stages.training.reuse import Reused
+from mlgate.stages.training.running import RUN_AGAIN
 from mlgate.training.params import Override
 from mlgate.workspace import StageResult, Workspace
 
@@ -74,7 +75,7 @@ def result(workspace: Workspace, inputs: Inputs, training: Training, recorded: M
     if inputs.data_revision:
         said.append(f"with the data of {inputs.data_revision}")
     status: Status = "error" if training.is_preempted else "failed" if training.problem else "passed"
-    heading = ["; ".join([training.problem, *_kept(training)])] if training.problem else [_summary(training), *said]
+    heading = [_problem(training)] if training.problem else [_summary(training), *said]
     return StageResult(
         status=status,
         summary="; ".join(filter(None, [*heading, *([] if status == "failed" else training.remarks)])),
@@ -120,23 +121,24 @@ def with_mlflow_problem(found: StageResult, problem: InfrastructureError | None,
     )
 
 
-def _kept(training: Training) -> list[str]:
-    """What a training that was ended from outside left to go on from."""
+def _problem(training: Training) -> str:
+    """With what a training that was ended from outside left to go on from."""
+    problem = training.problem or ""
     last = training.checkpoints.last if training.checkpoints else None
     if last is None or training.ended_by is None:
-        return []
+        return problem
     where = f" of {at}" if (at := place_in_training(last)) else ""
-    return [f"the checkpoint{where} is kept: run the job again, and it goes on from there"]
+    return f"{problem.removesuffix(RUN_AGAIN)}; the checkpoint{where} is kept{RUN_AGAIN}, it goes on from there"
 
 
 def _summary(training: Training) -> str:
     if training.reused:
         return training.reused.summary
     reused = sum(stage.is_reused for stage in training.pipeline)
-    duration = f"{training.run.duration_s:,.1f} s"
+    took = duration(training.run.duration_s)
     if training.is_reused:
-        return f"nothing had to be trained: {_stages(reused)} reused from an earlier run ({duration})"
-    return f"trained in {duration}" + (f"; {reused} of {_stages(len(training.pipeline))} reused from an earlier run" if reused else "")
+        return f"nothing had to be trained: {_stages(reused)} reused from an earlier run ({took})"
+    return f"trained in {took}" + (f"; {reused} of {_stages(len(training.pipeline))} reused from an earlier run" if reused else "")
 
 
 def _stages(count: int) -> str:
