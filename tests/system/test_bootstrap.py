@@ -71,8 +71,11 @@ def test_every_stage_runs_with_nothing_but_what_it_installs(home: Path, tmp_path
     plain.mkdir()
     (plain / "python").symlink_to(Path(sys.executable).resolve())
     said = {}
+    environments = tmp_path / "environments"
     for stage in ("check", "pull-data", "validate-data", "train", "evaluate", "gate", "report"):
-        environ = {"HOME": str(home), "PATH": f"{plain}:{os.environ['PATH']}", "MLGATE_ENVIRONMENT": str(tmp_path / "environments" / stage)}
+        if stage != "check":
+            (environments / f"{stage}.uv").symlink_to(environments / "check.uv")  # what installs is no part of what is installed
+        environ = {"HOME": str(home), "PATH": f"{plain}:{os.environ['PATH']}", "MLGATE_ENVIRONMENT": str(environments / stage)}
         finished = mlgate(stage, cwd=model, **environ)
         assert finished.returncode == 0, f"{stage}: {finished.stdout}{finished.stderr}"
         said[stage] = finished.stdout
