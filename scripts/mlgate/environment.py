@@ -5,7 +5,6 @@ from __future__ import annotations
 import atexit
 import functools
 import os
-import re
 import secrets
 import shlex
 import shutil
@@ -16,10 +15,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from mlgate import certificates
+from mlgate import certificates, own_secrets
 from mlgate.errors import InputError
-
-_SECRET = re.compile(r"^MLGATE_(?:(?:.*_)?ENV|.*(?:TOKEN|SECRET|PASSWORD).*)$")
 
 
 def user_environment() -> dict[str, str]:
@@ -29,8 +26,8 @@ def user_environment() -> dict[str, str]:
     a `dvc` launcher comes last on PATH, so that `dvc repro` works for who has no DVC and the user's own DVC wins. What is secret is
     also taken out of what the system shows of our own environment.
     """
-    _blot_out(name for name in os.environ if _SECRET.match(name))
-    environ = {name: value for name, value in os.environ.items() if not _SECRET.match(name)}
+    _blot_out(filter(own_secrets.is_one, os.environ))
+    environ = own_secrets.without(os.environ)
     certificates.without_added(environ)
     path = [entry for entry in environ.get("PATH", os.defpath).split(os.pathsep) if entry]
     is_own = sys.prefix != sys.base_prefix and environ.get("VIRTUAL_ENV") != sys.prefix

@@ -6,16 +6,16 @@ import os
 import posixpath
 import re
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
+from mlgate import own_secrets
 from mlgate.errors import InfrastructureError, InputError
 
 # Set by git for its hooks. Our questions are about the folder we are asked about, also where a hook asks them.
 _OF_A_HOOK = frozenset(
     {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES"}
 )
-# Git needs none of ours: whoever talks to a remote hands it over by itself.
-_SECRETS = frozenset({"MLGATE_GITHUB_TOKEN", "MLGATE_SECRET_ENV", "MLGATE_NOTIFY_ENV"})
 
 
 def run(
@@ -30,7 +30,8 @@ def run(
     """
     if "GIT_DIR" not in (env or {}):
         _refuse_committed_repository(root)
-    inherited = {name: value for name, value in os.environ.items() if name not in _OF_A_HOOK | _SECRETS}
+    # Of our secrets git needs none: whoever talks to a remote hands the token over in `env`.
+    inherited = {name: value for name, value in own_secrets.without(os.environ).items() if name not in _OF_A_HOOK}
     try:
         return subprocess.run(
             ["git", *arguments],
@@ -149,6 +150,24 @@ def file_behind(root: Path, revision: str, path: str) -> bytes | None:
     header, _, content = found.partition(b"\n")
     match = re.fullmatch(rb"[0-9a-f]{40,64} blob (\d+)", header)
     return content[: int(match[1])] if match else None
+
+
+def blobs(root: Path, ids: Sequence[str]) -> list[bytes | None]:
+    """Contents of files by their object ids, all from one process; None for one that is not to be had: a partial clone's, a submodule's."""
+    output = run(root, "cat-file", "--batch", stdin="".join(f"{one}\n" for one in ids).encode())
+    contents: list[bytes | None] = []
+    at = 0
+    for _ in ids:
+        end = output.index(b"\n", at)
+        header = output[at:end].split()  # `<id> <type> <size>`, or `<id> missing`
+        at = end + 1
+        if len(header) != 3:
+            contents.append(None)
+            continue
+        size = int(header[2])
+        contents.append(output[at : at + size] if header[1] == b"blob" else None)
+        at += size + 1
+    return contents
 
 
 def without_credentials(url: str) -> str:

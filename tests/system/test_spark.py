@@ -55,8 +55,24 @@ EXAMPLES = int(os.environ.get("MLGATE_SPARK_EXAMPLES", "6"))
 def local() -> Iterator[Spark]:
     """One session for all: it takes seconds to start."""
     skip_without_java()
-    with at("local[2]") as opened:
-        yield opened
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLGATE_GITHUB_TOKEN", "of-this-test")
+        with at("local[2]") as opened:
+            yield opened
+
+
+def test_its_java_process_leaves_nothing_beside_our_own_temporary_folder(local: Spark) -> None:
+    folder = Path(local.session._jvm.java.lang.System.getProperty("java.io.tmpdir"))
+    assert folder.parent.name.startswith("mlgate-spark-")
+    assert any(folder.glob("blockmgr-*"))
+    assert "SPARK_SUBMIT_OPTS" not in os.environ
+
+
+def test_its_java_process_is_told_none_of_our_secrets(local: Spark) -> None:
+    told = local.session._jvm.java.lang.System.getenv()
+    assert told.containsKey("PATH")
+    assert not told.containsKey("MLGATE_GITHUB_TOKEN")
+    assert os.environ["MLGATE_GITHUB_TOKEN"] == "of-this-test"
 
 
 # --- generated data --------------------------------------------------------------------------------------------------

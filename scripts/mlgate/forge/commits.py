@@ -6,7 +6,7 @@ import os
 import subprocess
 from pathlib import Path
 
-from mlgate import git
+from mlgate import git, git_token
 from mlgate.context import RunContext
 from mlgate.errors import InfrastructureError, InputError
 from mlgate.store.git_ref import Remote, remote_of
@@ -54,28 +54,15 @@ def _origin(root: Path, context: RunContext) -> Remote:
 def _fetch(root: Path, remote: Remote, *refspecs: str) -> None:
     """Raises InputError where the repository has no such thing, InfrastructureError where it cannot be asked."""
     options = ("--quiet", "--no-tags", "--no-recurse-submodules", "--no-write-fetch-head", "--no-auto-maintenance")
+    environ = git_token.environment([*remote.access, ("core.hooksPath", os.devnull)])
     try:
-        git.run(root, "fetch", *options, "--", remote.url, *refspecs, env=_settings(remote), timeout_s=TIMEOUT_S)
+        git.run(root, "fetch", *options, "--", remote.url, *refspecs, env=environ, timeout_s=TIMEOUT_S)
     except subprocess.CalledProcessError as error:
         said = error.stderr.decode(errors="replace")
         if "couldn't find remote ref" in said or "not our ref" in said or "no such remote ref" in said.lower():
             raise InputError(
                 f"git: {remote.shown} has no {refspecs[0].removeprefix('+').partition(':')[0]} any more; push again, for a new run"
             ) from None
-        for secret in filter(None, (remote.url, *remote.secrets)):
-            said = said.replace(secret, "…")
-        line = next((line for line in said.splitlines() if line.startswith(("fatal:", "error:", "remote:"))), "no reason given")
-        raise InfrastructureError(f"git: {remote.shown} cannot be fetched from: {git.without_credentials(line)[:300]}") from None
-
-
-def _settings(remote: Remote) -> dict[str, str]:
-    """The token through git's environment: arguments are visible to every process, files stay."""
-    if remote.authorization is None:
-        return {}
-    server = "/".join(remote.url.split("/")[:3])
-    header = f"http.{server}/.extraheader"
-    # Empty first: a header of the configuration beside ours would make two, which GitHub refuses.
-    settings = [(header, ""), (header, f"AUTHORIZATION: {remote.authorization}"), ("credential.helper", ""), ("core.hooksPath", os.devnull)]
-    first = int(os.environ.get("GIT_CONFIG_COUNT") or 0)
-    numbered = {f"GIT_CONFIG_{part}_{first + n}": pair[i] for n, pair in enumerate(settings) for i, part in enumerate(("KEY", "VALUE"))}
-    return {"GIT_CONFIG_COUNT": str(first + len(settings)), **numbered}
+        lines = remote.hidden_in(said).splitlines()
+        line = next((line for line in lines if line.startswith(("fatal:", "error:", "remote:"))), "no reason given")
+        raise InfrastructureError(f"git: {remote.shown} cannot be fetched from: {line[:300]}") from None

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from mlgate import own_secrets
 from mlgate.console import plain
 from mlgate.errors import InfrastructureError
 from mlgate.evidence import MlflowRun
@@ -292,11 +293,12 @@ def _paths(files: Sequence[tuple[Path, str]]) -> list[tuple[str, str]]:
 
 
 def _environment() -> dict[str, str]:
-    """For the recorder: quiet, not for long with a server that is gone, and without the user's import path."""
-    environ = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME", "MLGATE_GITHUB_TOKEN")}
+    """For the recorder: quiet, giving up soon on a server that is gone, without the user's import path and without our secrets."""
+    environ = {name: value for name, value in own_secrets.without(os.environ).items() if name not in ("PYTHONPATH", "PYTHONHOME")}
     return {
         "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
         "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
+        "TMPDIR": tempfile.gettempdir(),
         **environ,
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",

@@ -23,9 +23,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from pathlib import Path
-from urllib.parse import urlsplit
 
-from mlgate import git
+from mlgate import git, git_token
 from mlgate.context import RunContext
 from mlgate.errors import InfrastructureError, InputError, RefusedError
 from mlgate.store.names import checked, is_record_name
@@ -107,6 +106,17 @@ class Remote:
         encoded = self.authorization.removeprefix("basic ")
         return (encoded, base64.b64decode(encoded).decode().partition(":")[2])
 
+    @property
+    def access(self) -> list[tuple[str, str]]:
+        """Settings of git that let it in with the token, and by nothing else; none without a token."""
+        return [*git_token.header(self.url, self.authorization), ("credential.helper", "")] if self.authorization else []
+
+    def hidden_in(self, text: str) -> str:
+        """What git said, without the URL and without anything secret."""
+        for secret in filter(None, (self.url, self.push_url, self.shown, *self.secrets)):
+            text = text.replace(secret, "…")
+        return git.without_credentials(text)
+
 
 def remote_of(root: Path, context: RunContext, url: str | None = None) -> Remote:
     """Where the ref is: `url` if given, with a token the repository of the run, else the clone's `origin`.
@@ -116,16 +126,12 @@ def remote_of(root: Path, context: RunContext, url: str | None = None) -> Remote
     Raises:
         InputError: there is no such repository to be found.
     """
-    authorization = None
-    if context.token:
-        authorization = "basic " + base64.b64encode(f"x-access-token:{context.token}".encode()).decode()
-    if not url and context.is_github and authorization:
+    if not url and context.is_github and context.token:
         url = f"{context.server_url.rstrip('/')}/{context.repository}"
     if url:
         if url.startswith("-"):
             raise InputError("MLGATE_STORE_URL: expected the URL or the path of a Git repository")
-        is_own_server = _server(url) is not None and _server(url) == _server(context.server_url)
-        return Remote(url=url, push_url=url, authorization=authorization if is_own_server else None)
+        return Remote(url=url, push_url=url, authorization=git_token.authorization(url, context))
     top = git.require_repository(root)
     fetch, push = (git.try_text(root, "remote", "get-url", *option, "origin") for option in ((), ("--push",)))
     if not fetch or not push:
@@ -299,28 +305,14 @@ class GitRefStore:
     def _said(self, error: subprocess.CalledProcessError) -> list[str]:
         """What git said went wrong, line by line: without the remote's URL (whose words are not git's), without anything secret, and
         without what the user's tracing adds."""
-        text = error.stderr.decode(errors="replace")
-        for secret in filter(None, (self._remote.url, self._remote.push_url, self._remote.shown, *self._remote.secrets)):
-            text = text.replace(secret, "…")
-        lines = [" ".join(line.split())[:300] for line in git.without_credentials(text).splitlines()]
+        text = self._remote.hidden_in(error.stderr.decode(errors="replace"))
+        lines = [" ".join(line.split())[:300] for line in text.splitlines()]
         return [line for line in lines if line.startswith(("remote:", "fatal:", "error:", "!"))] or [f"exit code {error.returncode}"]
 
     def _git_settings(self) -> dict[str, str]:
-        """Settings through git's environment, after those the user has there: arguments are visible to every process, files stay."""
+        """For this remote, through git's environment."""
         settings = [*_SETTINGS.items(), ("remote.store.url", self._remote.url), ("remote.store.pushurl", self._remote.push_url)]
-        if self._remote.authorization:
-            header = f"http.{_server(self._remote.url)}/.extraheader"
-            # Empty first: a header of the user's own configuration beside ours would make two, which GitHub refuses.
-            settings += [(header, ""), (header, f"AUTHORIZATION: {self._remote.authorization}"), ("credential.helper", "")]
-        first = int(os.environ.get("GIT_CONFIG_COUNT") or 0)
-        numbered = {f"GIT_CONFIG_{part}_{first + n}": pair[i] for n, pair in enumerate(settings) for i, part in enumerate(("KEY", "VALUE"))}
-        return {"GIT_CONFIG_COUNT": str(first + len(settings)), **numbered}
-
-
-def _server(url: str) -> str | None:
-    """Scheme, host and port of a web address; None for anything else."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2].lower()}" if parts.scheme in ("http", "https") else None
+        return git_token.environment([*settings, *self._remote.access])
 
 
 def _absolute(url: str, top: Path) -> str:

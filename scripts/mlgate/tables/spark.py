@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import unquote, urlsplit
 
+from mlgate import own_secrets
 from mlgate.errors import InfrastructureError, InputError, MlgateError
 from mlgate.tables import scan as on_one_machine
 from mlgate.tables.table import SUFFIXES, Format
@@ -39,6 +40,8 @@ _CONNECT_LIMIT_S = 10.0
 _STOP_LIMIT_S = 15.0
 _JAVA = 17
 _HADOOP = "3.5.0"
+_SUBMIT_OPTIONS = "SPARK_SUBMIT_OPTS"
+"""What Spark's own launcher gives to the Java process, before the options of its configuration."""
 
 # Semantics of ours, whatever a cluster has as its defaults: zones, letters of column names, and no error for 1/0 or a cast that fails.
 _SEMANTICS = {
@@ -370,7 +373,7 @@ def _own(master: str, settings: dict[str, str], limit_s: float) -> Spark:
     found: list[SparkSession] = []
 
     def start() -> None:
-        with log.open("wb") as file:
+        with log.open("wb") as file, _environment_of_java(folder / "temporary"):
             gateways.append(launch_gateway(conf, {"stdout": file, "stderr": file}))
         SparkContext(conf=conf, gateway=gateways[0])
         found.append(SparkSession.builder.getOrCreate())
@@ -395,6 +398,28 @@ def _own(master: str, settings: dict[str, str], limit_s: float) -> Spark:
 
     _started(start, stop, master, limit_s, log)
     return Spark(found[0], master, stop)
+
+
+@contextmanager
+def _environment_of_java(temporary: Path) -> Iterator[None]:
+    """What a Java process that is started here is given, for pyspark hands on all of our environment: none of our secrets, and a folder for
+    its temporary files (what it sorts and caches, libraries that it unpacks), so that it leaves nothing elsewhere, should it be killed.
+    `spark.local.dir`, or an option of the user's, goes before."""
+    temporary.mkdir()
+    given = own_secrets.without(os.environ)
+    given[_SUBMIT_OPTIONS] = f'"-Djava.io.tmpdir={temporary}" {given.get(_SUBMIT_OPTIONS, "")}'.strip()
+    ours = dict(os.environ)
+    try:
+        _put(given)
+        yield
+    finally:
+        _put(ours)
+
+
+def _put(environ: Mapping[str, str]) -> None:
+    for name in os.environ.keys() - environ.keys():
+        del os.environ[name]
+    os.environ.update(environ)
 
 
 def _started(start: Callable[[], None], stop: Callable[[], None], master: str, limit_s: float, log: Path | None) -> None:

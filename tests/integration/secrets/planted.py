@@ -65,12 +65,15 @@ for name, value in sorted(os.environ.items()):
     for line in value.splitlines():
         print({BY_THE_USER!r} + name + "=" + line)
 processes = pathlib.Path(os.environ["PROCESSES"])
-with processes.open("ab") as stream:
+with processes.open("ab") as stream, processes.with_name("environments").open("ab") as environments:
     for each in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
         try:
             stream.write(each.read_bytes() + b"\\n")
+            environ = each.with_name("environ").read_bytes()
         except OSError:
-            pass
+            continue
+        if f"PROCESSES={{processes}}".encode() in environ:  # of this run, not of a test beside it
+            environments.write(each.read_bytes() + environ + b"\\n")
 pathlib.Path("p.csv").write_text("id,y,y_pred\\n" + "".join(f"{{i}},{{i % 2}},{{i % 2 if i else 1}}\\n" for i in range(60)))
 """
 OWN = "import os\ndef own(y_true, y_pred):\n    return 1.0\n"

@@ -47,6 +47,13 @@ def test_the_users_commands_are_not_told_what_is_for_mlgate_alone(world: World) 
     assert not [name for name in ("github", "notify") if SECRETS[name] in world.by_the_user]
 
 
+def test_no_process_shows_a_training_what_is_for_mlgate_alone(world: World) -> None:
+    seen = (world.folder / "environments").read_bytes()
+    assert b"mlgate.registry.recorder" in seen
+    assert b"mlgate.cli" in seen
+    assert not [name for name in ("github", "notify") if SECRETS[name].encode() in seen]
+
+
 def test_where_github_and_the_store_and_the_webhook_refuse(world: World) -> None:
     with refusing(401) as server:
         address = f"http://127.0.0.1:{server.port}"

@@ -169,7 +169,8 @@ for n in range(int(count)):
 
 def writer(setting: str, root: Path, who: str, count: int) -> subprocess.Popen[bytes]:
     package = str(Path(mlgate.__file__).parent.parent)
-    env = {**os.environ, "PYTHONPATH": package, "MLGATE_STORE_URL": str(root / "origin.git")}
+    (root / "temporary").mkdir(exist_ok=True)  # where one that is killed leaves its repository
+    env = {**os.environ, "PYTHONPATH": package, "MLGATE_STORE_URL": str(root / "origin.git"), "TMPDIR": str(root / "temporary")}
     return subprocess.Popen(
         [sys.executable, "-c", WRITER, setting, str(root), who, str(count)], env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )

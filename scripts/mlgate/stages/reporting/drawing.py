@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from mlgate import own_secrets
 from mlgate.errors import InfrastructureError, MlgateError
 from mlgate.render.document import Figure
 
@@ -92,12 +93,8 @@ def _start(state: Path) -> subprocess.Popen[bytes]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         cwd=cache,
-        env={**_without_secrets(os.environ), "MPLCONFIGDIR": str(cache), "MPLBACKEND": "agg"},
+        env={**own_secrets.without(os.environ), "MPLCONFIGDIR": str(cache), "MPLBACKEND": "agg"},
     )
-
-
-def _without_secrets(environ: Mapping[str, str]) -> dict[str, str]:
-    return {name: value for name, value in environ.items() if "TOKEN" not in name and name != "MLGATE_NOTIFY_ENV"}
 
 
 def _ask(process: subprocess.Popen[bytes], request: bytes) -> None:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import base64
 import os
 import subprocess
 from pathlib import Path
-from urllib.parse import urlsplit
 
-from mlgate import git
+from mlgate import git, git_token
 from mlgate.console import Console, plain
 from mlgate.context import RunContext
 from mlgate.errors import InfrastructureError
@@ -63,25 +61,12 @@ def fetch(root: Path, context: RunContext, wanted: str) -> bool:
 
 
 def environment(url: str, context: RunContext) -> dict[str, str]:
-    """Settings for git that keep it from asking, and the token for the run's own server only: arguments are visible to everybody."""
-    settings = {
+    """Variables that keep git from asking anybody, and let it in at the run's own server."""
+    quiet = {
         "GIT_ASKPASS": "",
         "SSH_ASKPASS": "",
         "GCM_INTERACTIVE": "never",
         "GIT_SSH_COMMAND": os.environ.get("GIT_SSH_COMMAND") or "ssh -oBatchMode=yes -oConnectTimeout=20",
     }
-    server = _server(context.server_url)
-    if context.token is None or server is None or _server(url) != server:
-        return settings
-    header = "basic " + base64.b64encode(f"x-access-token:{context.token}".encode()).decode()
-    first = int(os.environ.get("GIT_CONFIG_COUNT") or 0)
-    # Empty first: a header that the checkout left beside ours would make two, which GitHub refuses.
-    pairs = [(f"http.{server}/.extraheader", ""), (f"http.{server}/.extraheader", f"AUTHORIZATION: {header}")]
-    for number, (key, value) in enumerate(pairs, first):
-        settings |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
-    return {**settings, "GIT_CONFIG_COUNT": str(first + len(pairs))}
-
-
-def _server(url: str) -> str | None:
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2].lower()}" if parts.scheme in ("http", "https") else None
+    given = git_token.authorization(url, context)
+    return quiet if given is None else {**quiet, **git_token.environment(git_token.header(url, given))}
