@@ -27,6 +27,15 @@ def a_python_called_python(tmp_path_factory: pytest.TempPathFactory) -> Iterator
     os.environ["PATH"] = path
 
 
+@pytest.fixture(scope="session", autouse=True)
+def a_dvc_that_leaves_nothing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Else it remembers each repository in the system's folder, and tells its makers of its use, with a file there if it reaches nobody."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DVC_SITE_CACHE_DIR", str(tmp_path_factory.mktemp("dvc-site-cache")))
+        patch.setenv("DVC_NO_ANALYTICS", "true")
+        yield
+
+
 @pytest.fixture
 def github() -> Iterator[StandIn]:
     """GitHub, stood in for; a request or answer that is not as GitHub describes it fails the test."""

@@ -15,6 +15,7 @@ from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 from typing import Any
 
+from mlgate import temporary_files
 from mlgate.errors import InfrastructureError, InputError
 
 CONFIG = "DVC_CONFIG"
@@ -64,11 +65,9 @@ _FOLDER = "mlgate-dvc-"
 
 
 def _private_folder(environ: Mapping[str, str]) -> Path:
-    """A folder that only we can read, gone with the job; on a laptop, with this process."""
-    kept_by_runner = environ.get("RUNNER_TEMP") if environ.get("GITHUB_ACTIONS") == "true" else None
-    folder = Path(tempfile.mkdtemp(prefix=_FOLDER, dir=kept_by_runner))
-    if not kept_by_runner:
-        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    """A folder that only we can read, gone with this process; with the job, where that is killed."""
+    folder = Path(tempfile.mkdtemp(prefix=_FOLDER, dir=temporary_files.of_job(environ)))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return folder
 
 

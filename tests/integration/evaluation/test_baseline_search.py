@@ -314,7 +314,8 @@ def test_what_the_store_has_is_not_looked_for_again(root: Path) -> None:
 # --- training again --------------------------------------------------------------------------------------------------
 
 
-def test_the_baseline_is_trained_again_only_where_that_is_allowed(root: Path) -> None:
+def test_the_baseline_is_trained_again_only_where_that_is_allowed(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DVC_SITE_CACHE_DIR", str(tmp_path / "machine"))
     base = change(root, 7)
     (root / ".git" / "hooks" / "post-checkout").write_text("#!/bin/sh\ntouch hooked\n")
     (root / ".git" / "hooks" / "post-checkout").chmod(0o755)
@@ -324,9 +325,11 @@ def test_the_baseline_is_trained_again_only_where_that_is_allowed(root: Path) ->
     shutil.rmtree(root / ".dvc" / "cache")
     (root / "train.py").write_text("broken(")
     before = git(root, "status", "--porcelain")
+    of_the_clone = set((tmp_path / "machine" / "repo").iterdir())
     found, note = find(root, base)
     assert found is not None, note
     assert found.source == "rebuilt"
+    assert set((tmp_path / "machine" / "repo").iterdir()) == of_the_clone  # DVC remembers nothing of the worktree
     assert found.model.metrics[0].value == pytest.approx(53 / 60)
     assert found.model.metrics[1].value == 107
     assert git(root, "status", "--porcelain") == before

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,7 @@ def at_commit(root: Path, commit: str) -> Iterator[Path]:
         _share_dvc(root, there)
         yield there
     finally:
+        _forget_in_dvc(tree / prefix)
         git.try_text(root, "worktree", "remove", "--force", str(tree))
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -98,6 +99,20 @@ def _share_dvc(root: Path, tree: Path) -> None:
                 local["core"]["remote"] = core["remote"]
     except DvcException as error:
         raise BaselineNotRunError(f"DVC: {plain(str(error))[:300]}") from None
+
+
+def _forget_in_dvc(tree: Path) -> None:
+    """Remove what DVC remembers of a worktree outside of it, in a folder of the machine by its path: no other will ever lie there."""
+    theirs = dvc_root(tree) if tree.is_dir() else None
+    if theirs is None:
+        return
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+
+    with suppress(DvcException, OSError):
+        with Repo(str(theirs)) as repo:
+            remembered = repo.site_cache_dir
+        shutil.rmtree(remembered, ignore_errors=True)
 
 
 def _plain_values(settings: Any) -> dict[str, Any]:
