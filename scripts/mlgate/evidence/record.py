@@ -62,6 +62,9 @@ class RunRef(Record):
     attempt: int
     event: Text
 
+    def is_later_attempt_of(self, other: RunRef | None) -> bool:
+        return other is not None and (self.repository, self.run_id) == (other.repository, other.run_id) and self.attempt > other.attempt
+
 
 class Subject(Record):
     """What exactly a stage looked at."""

@@ -474,7 +474,8 @@ def _lives_on(holder: Holder) -> bool:
 def _too_long(waiting: Waiting, count: int) -> str:
     """The line that a wait in vain ends with."""
     gpus = "a GPU" if count == 1 else f"{count} GPUs"
-    return f"train.gpu.wait: waited {waiting.waited_s:,.0f} s for {gpus} in vain: {said(waiting)}; run again, give it longer, or add GPUs"
+    waited = f"waited {waiting.waited_s:,.0f} s for {gpus} in vain" if waiting.waited_s >= 1 else f"expected {gpus} that can be had at once"
+    return f"train.gpu.wait: {waited}: {said(waiting)}; run again, give it longer, or add GPUs"
 
 
 def said(waiting: Waiting) -> str:

@@ -54,7 +54,7 @@ class LockFolder:
         try:
             descriptor = _opened(path)
         except NotADirectoryError:  # with O_DIRECTORY also for a link
-            raise InfrastructureError(f"{path}: expected a folder for the GPUs' locks, found a link or a file; take it away") from None
+            raise InfrastructureError(f"{path}: expected a folder for the GPUs' locks, found a link or a file; {_REMEDY}") from None
         except OSError as error:
             raise InfrastructureError(f"{path}: cannot hold the GPUs' locks: {error.strerror}; {_REMEDY}") from None
         folder = cls(path, descriptor)

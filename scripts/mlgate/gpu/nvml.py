@@ -25,6 +25,7 @@ from types import SimpleNamespace, TracebackType
 from typing import Any, Self
 
 from mlgate.console import plain
+from mlgate.errors import InputError
 from mlgate.gpu import absence
 from mlgate.gpu.absence import Failure, Host
 
@@ -32,6 +33,7 @@ DEADLINE_S = 10.0
 """For the library's start; MLGATE_NVML_TIMEOUT says another."""
 CALL_DEADLINE_S = 5.0
 """For each question after it."""
+_LONGEST_DEADLINE_S = 600
 
 _PROGRAM = Path(__file__).with_name("nvml_process.py")
 _PASSED_ON = ("LD_", "NVIDIA_", "CUDA_", "MLGATE_NVML")  # no secret of the job's: a stand-in is anybody's code
@@ -221,9 +223,11 @@ def open_library(environ: Mapping[str, str] | None = None, *, deadline_s: float 
         host: what this machine shows of its driver; left out, it is looked at.
 
     Raises:
+        InputError: MLGATE_NVML_TIMEOUT is no number of seconds.
         UnavailableError: no driver here, or one that is broken or does not answer.
     """
     environ = os.environ if environ is None else environ
+    deadline_s = deadline_s or _deadline_of(environ)
     passed = {name: value for name, value in environ.items() if name == "PATH" or name.startswith(_PASSED_ON)}
     if stand_in := passed.pop("MLGATE_NVML", ""):
         passed["MLGATE_NVML"] = os.path.abspath(stand_in)  # noqa: PTH100 -- a link is the stand-in's own affair
@@ -238,7 +242,7 @@ def open_library(environ: Mapping[str, str] | None = None, *, deadline_s: float 
     )
     library = Nvml(child, host or Host.look(environ))
     try:
-        library.wait_for_start(deadline_s or _deadline_of(environ))
+        library.wait_for_start(deadline_s)
     except BaseException:
         library.close()
         raise
@@ -246,11 +250,13 @@ def open_library(environ: Mapping[str, str] | None = None, *, deadline_s: float 
 
 
 def _deadline_of(environ: Mapping[str, str]) -> float:
+    """Seconds. Raises InputError: MLGATE_NVML_TIMEOUT is no such number."""
+    if not (said := environ.get("MLGATE_NVML_TIMEOUT", "").strip()):
+        return DEADLINE_S
     with suppress(ValueError):
-        asked = float(environ.get("MLGATE_NVML_TIMEOUT", ""))
-        if 0 < asked <= 600:
+        if 0 < (asked := float(said)) <= _LONGEST_DEADLINE_S:
             return asked
-    return DEADLINE_S
+    raise InputError(f"MLGATE_NVML_TIMEOUT: expected seconds, more than 0 and at most {_LONGEST_DEADLINE_S}, found '{plain(said)[:50]}'")
 
 
 def _sent(argument: Any) -> Any:

@@ -99,7 +99,7 @@ def _is_for_us(value: str, devices: Sequence[Visible], *, is_container: bool) ->
     value = value.strip()
     if value in ("", "void", "all"):
         return False
-    if not is_container or value == "none" or not _has_indices(value):
+    if not is_container or not _has_indices(value):
         return True
     return len({device.index for device in devices}) > len(value.split(","))
 

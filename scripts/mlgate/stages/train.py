@@ -59,7 +59,7 @@ def run(workspace: Workspace) -> StageResult:
     validated = training_data.validated(workspace)
     try:
         found = machine.look(workspace)
-    except machine.RefusedError as refused:
+    except machine.UnfitMachineError as refused:
         return trained.refused(refused)
     launch = running.planned(workspace, settings, devices=found.count)
     place = tracking.resolve(workspace.config.mlflow.tracking_uri, os.environ, workspace.root)

@@ -60,9 +60,9 @@ def plan(settings: TrainConfig, devices: int, torchrun: str | None, environ: Map
     options = ["--standalone"] if asked.nodes == 1 else _among_several(settings, node_rank, environ, run)
     processes = asked.processes or max(devices, 1)
     options.append(f"--nproc-per-node={processes}")
-    program = _program(settings.command)
+    runs = program(settings.command)
     words = " ".join(shlex.quote(option) for option in options)
-    return Launch(f"{shlex.quote(torchrun)} {words} {program}", f"torchrun {words} {program}", processes, node_rank, asked.nodes)
+    return Launch(f"{shlex.quote(torchrun)} {words} {runs}", f"torchrun {words} {runs}", processes, node_rank, asked.nodes)
 
 
 def rank(settings: TrainConfig, environ: Mapping[str, str]) -> int:
@@ -98,14 +98,14 @@ def _among_several(settings: TrainConfig, node_rank: int, environ: Mapping[str, 
     ]
 
 
-def _program(command: str) -> str:
-    """The user's text as torchrun's last arguments: a script or `-m module` with its own."""
-    program = _PYTHON.sub("", command).strip()
-    if _OTHER_OPTION.match(program):
+def program(command: str) -> str:
+    """The user's text as torchrun's last arguments: a script or `-m module` with its own. Raises InputError where it is none."""
+    given = _PYTHON.sub("", command).strip()
+    if _OTHER_OPTION.match(given):
         raise InputError(
             "train.command: expected a script or '-m module' for torchrun to run, such as 'train.py --epochs 10', "
-            f"got '{program[:60]}'; options of the interpreter go into PYTHONOPTIMIZE and its like"
+            f"got '{given[:60]}'; options of the interpreter go into PYTHONOPTIMIZE and its like"
         )
-    if "\n" in program:
+    if "\n" in given:
         raise InputError("train.command: expected one line for torchrun, such as 'train.py --epochs 10'; put several into a script")
-    return program
+    return given

@@ -117,10 +117,13 @@ class Progress:
     def declare(self, declared: Declared) -> None:
         """What the progress file says; it counts for more than output from then on."""
         with self._lock:
+            metrics = declared.metrics
             if declared.step is not None:
                 self._declared = Position(declared.step, declared.total, declared.unit or "step")
-                self._declared_metrics |= declared.metrics.keys()
-            self._note(declared.metrics)
+                behind = {name for name in metrics.keys() - self._declared_metrics if self._is_behind(name, self._declared)}
+                self._declared_metrics |= metrics.keys()
+                metrics = {name: value for name, value in metrics.items() if name not in behind}
+            self._note(metrics)
 
     def position(self) -> Position | None:
         """Where it is; None where it does not say."""
@@ -166,6 +169,12 @@ class Progress:
                     self._loops.update(said, now, is_settled=bool(self._curves))
                     # the file lags behind the output: what both name would get the number of one step at the place of another
                     self._note({name: value for name, value in said.metrics.items() if name[:_MAX_NAME] not in self._declared_metrics})
+
+    def _is_behind(self, name: str, position: Position) -> bool:
+        """Whether output has told the metric of a later step already: the first that a file says of it may be of long ago."""
+        curve = self._curves.get(name)
+        is_same = self._measured_in is not None and self._measured_in[0] == position.unit
+        return curve is not None and is_same and position.step < curve.points[-1][0]
 
     def _position(self) -> Position | None:
         return self._declared or self._loops.position()

@@ -74,6 +74,8 @@ class Result(Record):
     duration_s: Annotated[float, Field(ge=0, le=1e10)]
     cost: Spent | None = None
     """What the training took, with all runs that led to it."""
+    begun_anew: RunRef | None = None
+    """The run that trained it because it was asked to begin from nothing."""
     files: Annotated[list[ResultFile], Field(max_length=MAX_FILES)]
 
     @model_validator(mode="after")

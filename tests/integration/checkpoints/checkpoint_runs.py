@@ -45,8 +45,8 @@ Begin = Callable[..., Run]
 def begun(folder: Path, here: FolderPlace, store: Place | None = None, *, key: str = KEY, **settings: Any) -> Run:
     """A run that has looked for a checkpoint, and whose command runs now."""
     plan = Plan(
-        folder=folder, key=key, model="digits", commit="c" * 40, run=None, here=here, store=store,
-        **{"every_s": 3600, "keep": 2, **settings},
+        folder=folder, key=key, model="digits", commit="c" * 40, here=here, store=store,
+        **{"run": None, "every_s": 3600, "keep": 2, **settings},
     )  # fmt: skip
     said: list[str] = []
     run = Run(Saver(plan, said.append), folder, said)

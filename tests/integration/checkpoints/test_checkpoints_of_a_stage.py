@@ -21,6 +21,7 @@ from mlgate.errors import InfrastructureError, InputError
 from mlgate.evidence import DataRef
 from mlgate.stages.training import checkpoint_places, resume
 from mlgate.training import params
+from mlgate.training.checkpoints.places import FolderPlace
 from mlgate.workspace import Workspace
 from support import commit_files, git, make_repository
 
@@ -111,6 +112,22 @@ def interrupted(made: Path, tmp_path: Path) -> Path:
     """The repository as a fresh checkout, with the place beside it."""
     shutil.copytree(made, tmp_path / "made", symlinks=True)
     return tmp_path / "made" / "first"
+
+
+def test_a_job_with_mlgate_resume_false_gets_on_when_it_is_run_again(
+    interrupted: Path, machine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = {"GITHUB_ACTIONS": "true", "GITHUB_REPOSITORY": "octo/models", "GITHUB_RUN_ID": "7", "GITHUB_EVENT_NAME": "push"}
+    for name, value in {**run, "GITHUB_SHA": git(interrupted, "rev-parse", "HEAD"), "MLGATE_RESUME": "false"}.items():
+        monkeypatch.setenv(name, value)
+    for number, there in ((1, {}), (2, {"model": "after attempt 1"}), (3, {"model": "after attempt 2"})):
+        monkeypatch.setenv("GITHUB_RUN_ATTEMPT", str(number))
+        job = Job(interrupted)
+        assert job.content() == there
+        job.interrupted(model=f"after attempt {number}")
+        shutil.rmtree(interrupted / "checkpoints")
+    monkeypatch.setenv("GITHUB_RUN_ID", "8")
+    assert Job(interrupted).content() == {}
 
 
 def test_without_a_remote_it_is_this_machine_and_said_so(tmp_path: Path, machine: Path) -> None:
@@ -235,12 +252,24 @@ def test_a_training_that_came_to_its_end_is_not_gone_on_from(interrupted: Path) 
     assert third.opened.findings.passed_over == []
 
 
-@pytest.mark.parametrize(("code", "is_gone_on_from"), [(1, False), (2, False), (137, True), (139, True)])
-def test_after_an_error_of_its_own_it_begins_anew_after_a_signal_it_goes_on(interrupted: Path, code: int, is_gone_on_from: bool) -> None:
+@pytest.mark.parametrize(
+    ("code", "ended_by", "is_gone_on_from"),
+    [
+        (1, None, False),
+        (2, None, False),
+        (137, None, True),
+        (139, None, True),
+        (0, "SIGTERM", True),  # it saved and ended as it was asked to, and is not trained
+        (1, "spot notice", True),
+    ],
+)
+def test_after_an_error_of_its_own_it_begins_anew_after_a_signal_it_goes_on(
+    interrupted: Path, code: int, ended_by: str | None, is_gone_on_from: bool
+) -> None:
     shutil.rmtree(interrupted.parent / "place")
     first = Job(interrupted)
     (first.folder / "model").write_text("weights after the error")
-    first.opened.ended(code)
+    first.opened.ended(code, ended_by)
     first.saver.__exit__(None, None, None)
     shutil.rmtree(interrupted / "checkpoints")
     assert Job(interrupted).content() == ({"model": "weights after the error"} if is_gone_on_from else {})
@@ -327,6 +356,10 @@ def test_what_nothing_was_written_to_for_a_month_is_removed_from_this_machine(tm
     (kept,) = (machine / "mlgate" / "mlgate-checkpoints" / "digits").iterdir()
     for path in [kept, *kept.rglob("*")]:
         os.utime(path, (0, 0))
+    month_s = 30 * 86_400.0
+    for now, model, key in ((month_s - 9, "digits", "f" * 64), (month_s + 9, "letters", "f" * 64), (month_s + 9, "digits", kept.name)):
+        checkpoint_places.forget_old(FolderPlace(machine / "mlgate", "x"), model, key, now)
+        assert kept.exists()
     change_code(root)
     Job(root).interrupted(model="weights of other code")
     assert not kept.exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import time
@@ -12,8 +13,10 @@ from typing import Any
 import pytest
 
 from integration.checkpoints.checkpoint_runs import OTHER_KEY, Begin, Run, begun, contents, kept
-from mlgate.training.checkpoints import restoring
+from mlgate.evidence import RunRef
+from mlgate.training.checkpoints import restoring, snapshot
 from mlgate.training.checkpoints.places import FolderPlace
+from mlgate.training.checkpoints.snapshot import NotTakenError
 from mlgate.training.position import Position
 
 
@@ -46,6 +49,24 @@ def test_an_interrupted_training_goes_on_with_all_its_files(begin: Begin) -> Non
     assert second.saver.resumed_from == saved
 
 
+def test_a_training_that_writes_none_hears_of_it_after_the_period_and_the_report_does(begin: Begin) -> None:
+    run = begin(every_s=0.05)
+    (run.folder / "epoch-1.tmp").write_text("half")
+    deadline = time.monotonic() + 10
+    while not run.said:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    time.sleep(0.2)
+    [said] = run.said
+    assert said == "  ! no checkpoint is in checkpoints/ (MLGATE_CHECKPOINTS) yet: were the training ended now, all of it would be lost"
+    run.saver.finish()
+    [remark] = run.saver.remarks
+    assert remark == "the training wrote no checkpoint to checkpoints/: had it been ended, all of it would have been lost"
+    short = begin()
+    short.saver.finish()
+    assert (short.said, short.saver.remarks) == ([], []), "a training that is shorter than the period needs none"
+
+
 def test_what_is_being_written_and_what_is_hidden_is_not_saved(begin: Begin) -> None:
     run = begin()
     run.write(model="whole")
@@ -68,6 +89,17 @@ def test_how_far_it_was_is_kept_with_what_was_counted(begin: Begin, tmp_path: Pa
     resumed = begin().saver.resumed_from
     assert resumed is not None
     assert (resumed.step, resumed.unit) == (12, kept_as)
+
+
+def test_a_checkpoint_is_as_far_as_the_training_was_when_it_was_written(begin: Begin) -> None:
+    run = begin()
+    run.write(model="half way")
+    now = time.time()
+    os.utime(run.folder / "model", (now - 100, now - 100))
+    run.saver._positions.extend((now - ago_s, Position(step, 40, "epoch")) for ago_s, step in ((200, 11), (99, 12), (50, 13)))
+    saved = run.saver.keep_last("interrupted")
+    assert saved is not None
+    assert saved.step == 12
 
 
 def test_a_checkpoint_of_which_nobody_said_what_its_step_counts_is_gone_on_from(begin: Begin, place: Path) -> None:
@@ -135,6 +167,55 @@ def test_a_cut_or_changed_one_is_passed_over_for_the_one_before(
     assert second.content() == {"model": "a" * 10_000}
     assert [line.partition(": ")[2] for line in second.saver.passed_over] == [why]
     assert second.saver.passed_over[0].startswith(newest.name)
+    assert list(second.folder.glob(".mlgate-restoring-*")) == []
+
+
+def test_what_was_put_in_place_in_part_is_done_anew_and_not_moved_aside(
+    begin: Begin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = begin()
+    first.write(model="weights", optimizer="momentum")
+    first.saver.keep_last("interrupted")
+
+    def put_one(aside: Path, folder: Path, tracked: object) -> None:
+        (aside / "model").replace(folder / "model")
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(restoring, "put_in_place", put_one)
+        with pytest.raises(KeyboardInterrupt):
+            begin(folder=tmp_path / "laptop")
+    again = begin(folder=tmp_path / "laptop")
+    assert again.content() == {"model": "weights", "optimizer": "momentum"}
+    assert again.said == []
+    assert not (tmp_path / ".laptop.before").exists()
+
+
+def test_the_folder_of_a_training_that_another_machine_finished_is_not_gone_on_from(begin: Begin, tmp_path: Path) -> None:
+    first = begin(folder=tmp_path / "laptop")
+    first.write(model="half")
+    first.saver.keep_last("interrupted")
+    another_machine = begin()
+    assert another_machine.content() == {"model": "half"}
+    another_machine.saver.finish()
+    assert begin(folder=tmp_path / "laptop").content() == {}
+
+
+def test_a_folder_of_more_files_than_can_be_kept_is_said(begin: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(snapshot, "MAX_FILES", 3)
+    run = begin()
+    run.write(**{f"part{number}": "weights" for number in range(4)})
+    assert run.saver.keep_last("interrupted") is None
+    assert "more than 3 files; expected fewer, larger ones" in run.said[0]
+
+
+def test_the_last_one_waits_for_none_that_is_just_being_copied(begin: Begin) -> None:
+    run = begin()
+    run.write(model="weights")
+    run.saver._end_thread()
+    with pytest.raises(NotTakenError, match="there was no time to copy it"):
+        run.saver._shelve("running")
+    assert run.saver.keep_last("interrupted") is not None
 
 
 def test_what_follows_a_broken_one_is_kept_and_gone_on_from(begin: Begin, place: Path) -> None:
@@ -151,17 +232,22 @@ def test_what_follows_a_broken_one_is_kept_and_gone_on_from(begin: Begin, place:
     assert begin().content() == {"model": "anew 2"}
 
 
+WEIGHTS = {"size_bytes": 7, "sha256": hashlib.sha256(b"weights").hexdigest()}
+"""What the place has, so that nothing but the path is wrong."""
+
+
 @pytest.mark.parametrize(
     "change",
     [
-        {"files": [{"path": "../../outside", "size_bytes": 1, "sha256": "0" * 64}]},
-        {"files": [{"path": "/tmp/outside", "size_bytes": 1, "sha256": "0" * 64}]},
-        {"files": [{"path": "a/./b", "size_bytes": 1, "sha256": "0" * 64}]},
-        {"files": [{"path": ".git/hooks/pre-commit", "size_bytes": 1, "sha256": "0" * 64}]},
-        {"files": [{"path": ".mlgate-checkpoints.json", "size_bytes": 1, "sha256": "0" * 64}]},
-        {"files": [{"path": "a", "size_bytes": 1, "sha256": "../../../secret"}]},
-        {"files": [{"path": "a", "size_bytes": -1, "sha256": "0" * 64}]},
-        {"files": [{"path": "a", "size_bytes": 1, "sha256": "0" * 64}, {"path": "a/b", "size_bytes": 1, "sha256": "0" * 64}]},
+        {"files": [{"path": "../../outside", **WEIGHTS}]},
+        {"files": [{"path": "/tmp/outside", **WEIGHTS}]},
+        {"files": [{"path": "a/./b", **WEIGHTS}]},
+        {"files": [{"path": ".git/hooks/pre-commit", **WEIGHTS}]},
+        {"files": [{"path": ".mlgate-checkpoints.json", **WEIGHTS}]},
+        {"files": [{**WEIGHTS, "path": "a", "sha256": "../../../secret"}]},
+        {"files": [{**WEIGHTS, "path": "a", "size_bytes": -1}]},
+        {"files": [{"path": "a", **WEIGHTS}, {"path": "a/b", **WEIGHTS}]},
+        {"files": [{"path": "a", **WEIGHTS}, {"path": "a", **WEIGHTS}]},
         {"files": []},
         {"schema_version": 2},
         {"trained_s": -1},
@@ -230,7 +316,7 @@ def test_nobody_goes_on_from_a_training_that_was_finished(begin: Begin) -> None:
 
 
 def test_what_a_training_left_that_failed_is_kept_and_not_gone_on_from(begin: Begin, place: Path) -> None:
-    first = begin()
+    first = begin(keep=1)
     first.write(model="good")
     first.saver._shelve("running")
     first.write(model="nan")
@@ -276,14 +362,18 @@ def test_what_dead_runs_left_without_a_manifest_is_swept(begin: Begin, place: Pa
     (series / "files" / "60000000-0123456789ab").mkdir()
     killed = series / "files" / "60000000-0123456789ab" / ("d" * 64)
     killed.write_text("a run of 2021 that was killed")
-    os.utime(killed, (0x60000000, 0x60000000))
+    half = killed.with_name(".incoming-0123456789ab")
+    half.write_text("what it was just writing")
+    for path in (killed, half):
+        os.utime(path, (0x60000000, 0x60000000))
     alive = f"{int(time.time()):08x}-0123456789ab"
     (series / "files" / alive).mkdir()
-    (series / "files" / alive / ("e" * 64)).write_text("just being brought")
+    (series / "files" / alive / ("e" * 64)).write_text("just brought")
+    (series / "files" / alive / ".incoming-0123456789ab").write_text("just being brought")
     second = begin(keep=1)
     second.write(model="more")
     second.saver.keep_last("interrupted")
-    assert sorted(path.read_text() for path in contents(place)) == ["just being brought", "more"]
+    assert sorted(path.read_text() for path in contents(place)) == ["just being brought", "just brought", "more"]
 
 
 def test_begin_from_nothing_when_asked_to(begin: Begin) -> None:
@@ -306,6 +396,48 @@ def test_what_was_begun_from_nothing_takes_the_place_of_what_was_before(begin: B
     assert begin().content() == ({} if is_finished else {"model": "new"})
 
 
+def attempt(number: int, run_id: int = 7) -> RunRef:
+    return RunRef(repository="octo/models", run_id=run_id, attempt=number, event="push")
+
+
+def test_a_run_that_was_asked_to_begin_from_nothing_goes_on_with_that_when_its_machine_is_lost(begin: Begin) -> None:
+    old = begin(run=attempt(1, 6))
+    old.write(model="old")
+    old.saver.keep_last("interrupted")
+    lost_at_once = begin(run=attempt(1), is_fresh=True)
+    assert lost_at_once.content() == {}
+    second = begin(run=attempt(2), is_fresh=True)
+    assert second.content() == {}  # the first attempt saved nothing, so it still is asked for
+    second.write(model="half")
+    second.saver.keep_last("interrupted")
+    third = begin(run=attempt(3), is_fresh=True)
+    assert third.content() == {"model": "half"}
+    third.write(model="more")
+    third.saver.keep_last("interrupted")
+    assert begin(run=attempt(4), is_fresh=True).content() == {"model": "more"}
+    assert begin(run=attempt(2, 8), is_fresh=True).content() == {}
+    assert begin(run=attempt(1, 8)).content() == {"model": "more"}
+
+
+def test_a_run_that_is_asked_only_when_it_runs_again_begins_from_nothing_then(begin: Begin) -> None:
+    first = begin(run=attempt(1))
+    first.write(model="what it shall be rid of")
+    first.saver.keep_last("interrupted")
+    assert begin(run=attempt(2), is_fresh=True).content() == {}
+
+
+@pytest.mark.parametrize("was_asked", [True, False])
+def test_so_it_is_with_the_folder_that_a_killed_attempt_left_on_the_same_machine(begin: Begin, tmp_path: Path, *, was_asked: bool) -> None:
+    folder = tmp_path / "machine"
+    first = begin(folder=folder, run=attempt(1), is_fresh=was_asked)
+    first.write(model="not saved yet")
+    second = begin(folder=folder, run=attempt(2), is_fresh=True)
+    assert second.content() == ({"model": "not saved yet"} if was_asked else {})
+    second.write(model="more")
+    assert begin(folder=folder, run=attempt(3), is_fresh=True).content() == {"model": "more"}
+    assert begin(folder=folder, run=attempt(1, 8), is_fresh=True).content() == {}
+
+
 def test_a_folder_that_somebody_else_filled_is_left_alone_and_never_saved(begin: Begin, tmp_path: Path, place: Path) -> None:
     first = begin()
     first.write(model="weights")
@@ -319,7 +451,10 @@ def test_a_folder_that_somebody_else_filled_is_left_alone_and_never_saved(begin:
         "laptop holds files that mlgate knows nothing of (mine.pt…), so no checkpoint was put there and none is saved; empty the folder"
     ]
     second.write(model="made of unknown code")
+    second.saver.save_soon()
+    time.sleep(0.1)
     assert second.saver.keep_last("interrupted") is None
+    assert len(kept(place)) == 1
     assert begin().content() == {"model": "weights"}
 
 
@@ -347,6 +482,16 @@ def test_on_the_same_machine_the_folder_itself_is_gone_on_from(begin: Begin, tmp
     assert kept(place) == []
     second.saver.keep_last("interrupted")
     assert begin().content() == {"model": "not saved yet"}
+
+
+def test_files_that_are_older_than_the_training_are_gone_on_from(begin: Begin, tmp_path: Path) -> None:
+    first = begin(folder=tmp_path / "laptop")
+    first.write(model="unpacked with its time")
+    os.utime(first.folder / "model", (0x60000000, 0x60000000))
+    second = begin(folder=tmp_path / "laptop")
+    assert second.content() == {"model": "unpacked with its time"}
+    assert second.saver.resumed_from is not None
+    assert second.saver.resumed_from.trained_s == 0
 
 
 def test_the_folder_of_a_training_that_failed_or_was_finished_is_not_gone_on_from(begin: Begin, tmp_path: Path) -> None:

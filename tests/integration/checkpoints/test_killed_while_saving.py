@@ -18,7 +18,8 @@ import pytest
 from dvc.fs import LocalFileSystem
 
 from integration.checkpoints.checkpoint_runs import Run, begun, contents, kept
-from mlgate.training.checkpoints.places import FolderPlace, Place, RemotePlace
+from mlgate.training.checkpoints import patience, snapshot
+from mlgate.training.checkpoints.places import FolderPlace, Place, PlaceError, RemotePlace
 from mlgate.training.checkpoints.snapshot import NotTakenError, take
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
@@ -212,7 +213,9 @@ def test_a_file_that_the_system_does_not_let_it_write_is_said_and_nothing_half_w
         run = begun(tmp_path / "one", FolderPlace(tmp_path / "place", "the place"), every_s=0.02)
         while not run.said:
             time.sleep(0.01)
-        (tmp_path / "said").write_text("\n".join(run.said))
+        said = "\n".join(run.said)
+        run.saver.keep_last("interrupted")  # so that nothing is being written when this process is killed
+        (tmp_path / "said").write_text(said)
         time.sleep(60)
 
     (tmp_path / "one").mkdir()
@@ -241,6 +244,104 @@ def test_what_the_store_has_already_is_taken_from_there_where_the_rest_never_cam
     assert begun(tmp_path / "two", here, store).content() == {"constant": "sent", "model": "1"}
 
 
+def test_what_could_not_be_sent_is_sent_by_the_next_run_before_it_has_anything_new(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patience, "_PAUSE_S", 0.01)
+    here = FolderPlace(tmp_path / "cache", "the cache")
+    store = RemotePlace(LocalFileSystem(), str(tmp_path / "store"), "the store", str)
+    run = begun(tmp_path / "one", here, store)
+    (tmp_path / "store").write_text("out of reach")
+    run.write(model="1")
+    assert run.saver.keep_last("interrupted") is None
+    (tmp_path / "store").unlink()
+    again = begun(tmp_path / "one", here, store)
+    assert again.content() == {"model": "1"}
+    wait_for(lambda: again.saver.saved == 1)
+    another_machine = begun(tmp_path / "two", FolderPlace(tmp_path / "another cache", "x"), store)
+    assert another_machine.content() == {"model": "1"}
+
+
+@pytest.mark.parametrize("can_be_taken", [True, False])
+def test_what_was_not_sent_yet_is_sent_at_the_end_though_nothing_new_came_or_can_be_taken(tmp_path: Path, *, can_be_taken: bool) -> None:
+    store = RemotePlace(LocalFileSystem(), str(tmp_path / "store"), "the store", str)
+    run = begun(tmp_path / "one", FolderPlace(tmp_path / "cache", "the cache"), store)
+    run.write(model="1")
+    run.saver._shelve("running")
+    if not can_be_taken:
+        (run.folder / "latest").symlink_to("model")
+    saved = run.saver.keep_last("interrupted")
+    assert saved is not None
+    assert [one.name for one in kept(tmp_path / "store")] == [saved.name]
+    assert len(run.said) == (not can_be_taken)
+    assert all("checkpoint not saved: one/latest: is a link" in said and "it lies in" not in said for said in run.said)
+
+
+def test_what_the_store_did_not_take_is_sent_again_without_anything_new(tmp_path: Path) -> None:
+    store = RemotePlace(LocalFileSystem(), str(tmp_path / "store"), "the store", str)
+    (tmp_path / "store").write_text("out of reach")
+    run = begun(tmp_path / "one", FolderPlace(tmp_path / "cache", "the cache"), store, every_s=0.02)
+    run.write(model="1")
+    wait_for(lambda: bool(run.said))
+    (tmp_path / "store").unlink()
+    wait_for(lambda: run.saver.saved == 1)
+    run.saver.finish()
+
+
+def test_what_is_just_sent_is_given_up_for_the_last_one(tmp_path: Path) -> None:
+    store = RemotePlace(LocalFileSystem(), str(tmp_path / "store"), "the store", str)
+    run = begun(tmp_path / "one", FolderPlace(tmp_path / "cache", "the cache"), store)
+    run.write(model="1")
+    manifest = run.saver._shelve("running")
+    assert manifest is not None
+    run.saver._end_thread()
+    with pytest.raises(PlaceError, match="a newer one is about to be saved"):
+        run.saver._deliver(manifest, is_last=False)
+    run.saver._deliver(manifest, is_last=True)
+    assert len(kept(tmp_path / "store")) == 1
+
+
+def test_machines_that_train_together_go_on_from_what_all_of_them_have(tmp_path: Path) -> None:
+    here, store = FolderPlace(tmp_path / "cache", "x"), RemotePlace(LocalFileSystem(), str(tmp_path / "store"), "the store", str)
+    run = begun(tmp_path / "one", here, store)
+    run.write(model="all have it")
+    run.saver.keep_last("interrupted")
+    later = begun(tmp_path / "two", here, store)
+    later.write(model="only this machine has it")
+    later.saver._shelve("interrupted")
+    assert begun(tmp_path / "three", here, store).content() == {"model": "only this machine has it"}
+    assert begun(tmp_path / "four", here, store, is_alone=False).content() == {"model": "all have it"}
+
+
+def test_what_came_to_its_end_leaves_nothing_on_this_machine(tmp_path: Path) -> None:
+    here, store = FolderPlace(tmp_path / "cache", "x"), RemotePlace(LocalFileSystem(), str(tmp_path / "store"), "the store", str)
+    run = begun(tmp_path / "one", here, store)
+    run.write(model="1")
+    run.saver._shelve("running")
+    run.saver.finish()
+    assert (kept(tmp_path / "cache"), contents(tmp_path / "cache")) == ([], [])
+    assert begun(tmp_path / "two", FolderPlace(tmp_path / "another cache", "x"), store).content() == {}
+
+
+def test_of_many_files_that_change_while_they_are_copied_none_is_of_another_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(snapshot, "_MOST_OPEN", 1)  # the others are opened one after another
+    folder, copies = tmp_path / "checkpoints", tmp_path / "copies"
+    folder.mkdir()
+    for name in "abc":
+        (folder / name).write_text("old")
+    copied = 0
+
+    def change_all() -> bool:
+        nonlocal copied
+        copied += 1
+        if copied == 2:
+            for name in "abc":
+                (folder / f"{name}.tmp").write_text("new")
+                (folder / f"{name}.tmp").replace(folder / name)
+        return True
+
+    taken = take(folder, copies, {}, (), is_wanted=change_all)
+    assert {(copies / file.sha256).read_text() for file in taken.files} == {"new"}
+
+
 def test_what_somebody_removed_from_the_store_is_brought_again(tmp_path: Path) -> None:
     store = RemotePlace(LocalFileSystem(), str(tmp_path / "store"), "the store", str)
     run = begun(tmp_path / "one", FolderPlace(tmp_path / "cache", "the cache"), store, every_s=0.02)
@@ -264,6 +365,7 @@ def test_sent_on_nothing_stays_on_this_machine(tmp_path: Path) -> None:
     assert kept(tmp_path / "cache") == []
     assert len(kept(tmp_path / "store")) == 2
     assert len(contents(tmp_path / "store")) == 3
+    assert [path.name for path in (tmp_path / "store").rglob("ended/*")] == [run.saver._writer]  # what nothing names may go at once
 
 
 def wait_for(is_so: Callable[[], bool]) -> None:

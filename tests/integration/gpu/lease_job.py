@@ -53,6 +53,10 @@ def main(asked: dict[str, object]) -> int:
     if asked.get("uid"):
         sys.executable = str(asked["python"])
         become(int(str(asked["uid"])))
+    bystander = None
+    if asked.get("has_bystander"):  # a runner and its training in one session
+        os.setsid()
+        bystander = subprocess.Popen(["sleep", "30"], stdout=subprocess.DEVNULL).pid
     mark = process.new_mark()
     devices = [Claim(uuid, parent) for uuid, parent in asked["devices"]]  # type: ignore[attr-defined]
     try:
@@ -73,12 +77,12 @@ def main(asked: dict[str, object]) -> int:
                     env={"PATH": os.environ["PATH"], "MLGATE_COMMAND_IDS": f"outer:{mark}"},
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.PIPE,
-                    start_new_session=True,
+                    start_new_session=bystander is None,
                     pass_fds=held.fds if asked.get("passes_on") else (),
                 )
                 assert training.stdout is not None
                 worker = int(training.stdout.readline())
-            say(event="leased", devices=held.devices, worker=worker, mark=mark, in_front=held.in_front)
+            say(event="leased", devices=held.devices, worker=worker, mark=mark, in_front=held.in_front, bystander=bystander)
             sys.stdin.read()
             process.Processes(None, mark).kill()
     except MlgateError as error:

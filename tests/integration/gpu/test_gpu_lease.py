@@ -22,7 +22,7 @@ import pytest
 
 from mlgate import process
 from mlgate.errors import InfrastructureError, InputError
-from mlgate.gpu import keeper, lease
+from mlgate.gpu import keeper, lease, lock_folder
 from mlgate.gpu.claims import Claim, device_file
 from mlgate.gpu.lease import Lease
 
@@ -148,6 +148,15 @@ def test_a_wait_that_is_over_says_who_has_the_gpu(folder: Path) -> None:
     assert tickets(folder) == []
 
 
+def test_who_waits_hears_of_who_has_the_gpu_and_not_of_who_had_it(folder: Path, jobs: Callable[..., Job]) -> None:
+    part = Claim("MIG-1", "GPU-a")
+    job = jobs([A], what="the one before")  # GPU-a was not yet divided, and what its file says stays there
+    job.hears("leased")
+    job.kill()
+    with take(part, wait_s=20, what="the one now"), pytest.raises(InfrastructureError, match="the one now"):
+        take(part)
+
+
 def test_who_waits_hears_its_position_at_once_and_when_it_changes(folder: Path, jobs: Callable[..., Job]) -> None:
     with take(A):
         first = jobs([A])
@@ -159,6 +168,13 @@ def test_who_waits_hears_its_position_at_once_and_when_it_changes(folder: Path, 
     assert first.hears("leased")["in_front"] == 0
     assert first.end() == 0
     assert second.hears("leased")["in_front"] == 1
+
+
+def test_nothing_of_the_one_before_stands_behind_what_the_next_one_says(folder: Path) -> None:
+    take(A, what="x" * 150).release()
+    assert (folder / device_file("GPU-a")).read_bytes() == b""
+    with take(A, what="short"), pytest.raises(InfrastructureError, match="short"):
+        take(A)
 
 
 def test_what_a_job_says_of_itself_cannot_command_the_runner(folder: Path) -> None:
@@ -212,11 +228,11 @@ def test_a_job_that_waits_for_many_is_not_passed_by_a_small_one_and_holds_nobody
 
 def test_a_gpu_and_the_instances_it_is_divided_into_are_never_had_at_once(folder: Path) -> None:
     one, two = Claim("MIG-1", "GPU-a"), Claim("MIG-2", "GPU-a")
-    with take(one):
+    with take(one, what="a part"):
         assert set(lease.occupied([A, B, one, two])) == {"GPU-a", "MIG-1"}
         with take(two) as other:
             assert other.devices == ("MIG-2",)
-            with pytest.raises(InfrastructureError, match="held by "):
+            with pytest.raises(InfrastructureError, match=r"held by .*a part"):
                 take(A)
     with take(A):
         assert set(lease.occupied([A, one, two])) == {"GPU-a", "MIG-1", "MIG-2"}
@@ -224,6 +240,20 @@ def test_a_gpu_and_the_instances_it_is_divided_into_are_never_had_at_once(folder
             take(one, two)
     with pytest.raises(InfrastructureError):
         take(A, one, count=2)
+
+
+def test_who_waits_for_a_gpu_is_not_passed_by_who_wants_a_part_of_it_nor_the_other_way_round(
+    folder: Path, jobs: Callable[..., Job]
+) -> None:
+    one, two = Claim("MIG-1", "GPU-a"), Claim("MIG-2", "GPU-a")
+    for held, earlier, later in ((one, A, two), (A, one, A)):
+        with take(held):
+            first = jobs([earlier])
+            first.hears("waiting")
+            with pytest.raises(InfrastructureError, match="1 job waits in front"):
+                take(later)
+        first.hears("leased")
+        assert first.end() == 0
 
 
 def test_a_killed_mlgate_lets_go_of_its_gpu_only_when_its_training_is_dead(folder: Path, jobs: Callable[..., Job]) -> None:
@@ -245,6 +275,16 @@ def test_a_training_that_hides_its_environment_is_ended_too(folder: Path, jobs: 
     with take(Claim("MIG-1", "GPU-a"), wait_s=20):
         assert not is_alive(leased["worker"])
     assert is_alive(bystander)
+
+
+def test_what_started_mlgate_is_not_ended_with_a_training_in_its_session(folder: Path, jobs: Callable[..., Job]) -> None:
+    job = jobs([A], trains=True, passes_on=True, is_hidden=True, has_bystander=True)
+    leased = job.hears("leased")
+    job.kill()
+    with take(A, wait_s=20):
+        assert not is_alive(leased["worker"])
+    assert is_alive(leased["bystander"])
+    os.kill(leased["bystander"], signal.SIGKILL)
 
 
 def test_the_keeper_does_not_matter_while_mlgate_lives(folder: Path, jobs: Callable[..., Job]) -> None:
@@ -273,6 +313,21 @@ def test_of_mlgate_and_keeper_killed_at_once_the_training_is_ended_before_anothe
     with pytest.raises(InfrastructureError, match="held by "):
         take(A, wait_s=0)  # held all the same; and ended by who waits
     with take(A, wait_s=20, on_waiting=heard.append):
+        assert not is_alive(worker)
+
+
+def test_a_number_that_another_process_has_by_now_is_not_taken_for_the_mlgate_that_was_killed(
+    folder: Path, jobs: Callable[..., Job]
+) -> None:
+    job = jobs([A], trains=True)
+    worker, keeper = job.hears("leased")["worker"], job.keeper()
+    for number in (signal.SIGSTOP, signal.SIGKILL):
+        for pid in (keeper, job.process.pid):
+            os.kill(pid, number)
+    job.process.wait()
+    path = folder / device_file("GPU-a")
+    path.write_text(json.dumps({**json.loads(path.read_text()), "pid": os.getpid()}))
+    with take(A, wait_s=20):
         assert not is_alive(worker)
 
 
@@ -431,7 +486,7 @@ def test_a_pipe_or_a_folder_in_the_place_of_a_lock_is_refused_without_waiting(fo
 
 def test_a_link_in_the_place_of_the_folder_is_refused(folder: Path, tmp_path: Path) -> None:
     folder.symlink_to(tmp_path)
-    with pytest.raises(InfrastructureError, match="expected a folder for the GPUs' locks, found a link or a file; take it away"):
+    with pytest.raises(InfrastructureError, match="expected a folder for the GPUs' locks, found a link or a file; name a folder"):
         take(A)
 
 
@@ -455,6 +510,31 @@ def test_a_folder_that_was_cleaned_away_is_made_anew(folder: Path) -> None:
         shutil.rmtree(folder)
         with take(A):
             assert set(lease.occupied([A, B])) == {"GPU-a"}
+
+
+def test_a_lock_that_is_cleaned_away_while_it_is_taken_is_taken_anew(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    take(A).release()
+    swept = [folder / device_file("GPU-a")]
+
+    def clean_up_first(descriptor: int, *, is_shared: bool = False) -> bool:
+        if swept and os.path.samestat(os.fstat(descriptor), swept[0].stat()):
+            swept.pop().unlink()
+        return lock_folder.try_lock(descriptor, is_shared=is_shared)
+
+    monkeypatch.setattr(lease, "try_lock", clean_up_first)
+    with take(A, wait_s=10):
+        assert set(lease.occupied([A, B])) == {"GPU-a"}
+
+
+def test_a_keeper_that_does_not_start_is_an_error_and_takes_no_gpu(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = tmp_path / "broken.py"
+    broken.write_text("raise SystemExit(1)\n")
+    with monkeypatch.context() as patched:
+        patched.setattr(keeper, "__file__", str(broken))
+        with pytest.raises(InfrastructureError, match="the process that ends a training when mlgate dies did not start"):
+            take(A)
+    with take(A):
+        pass
 
 
 def test_every_user_of_the_machine_may_use_the_folder_whatever_the_umask(folder: Path) -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import resource
+import subprocess
+import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +16,7 @@ import pytest
 
 import nvml_states
 from mlgate.config import TrainConfig
+from mlgate.evidence import CheckpointRef, TrainingCost
 from mlgate.gpu.account import Tally
 from mlgate.gpu.sampler import Sampler
 from mlgate.stages.training import account
@@ -147,6 +151,35 @@ def test_a_machine_whose_driver_cannot_be_asked_is_billed_for_time(machine: Mach
     assert (found.devices, found.samples, found.kwh) == ([], 0, None)
     assert found.hints[0].startswith("the GPUs could not be watched: ")
     assert found.gpu_hours > 0
+
+
+def test_processor_time_is_that_of_the_training_and_of_nothing_before_it() -> None:
+    burn = [sys.executable, "-I", "-S", "-c", "import time\nwhile time.process_time() < 0.4: pass"]
+    subprocess.run(burn, check=True)
+    with account.sampled(TrainConfig(command="true"), ()) as nothing:
+        pass
+    with account.sampled(TrainConfig(command="true"), ()) as bill:
+        subprocess.run(burn, check=True)
+    assert (nothing.findings().cpu_s or 0) < 0.2
+    assert (bill.findings().cpu_s or 0) == pytest.approx(0.4, abs=0.2)
+    duration_s = bill.findings().duration_s
+    time.sleep(0.01)
+    assert bill.findings().duration_s == duration_s  # it is over
+
+
+def test_when_the_training_is_over_nothing_is_asked_any_more(machine: Machine) -> None:
+    environ, before = {**machine.environ, **machine.says(A)}, threading.enumerate()
+    with account.sampled(TrainConfig(command="true"), [A["uuid"]], environ) as bill:
+        until(lambda: bill.findings().samples, "no samples")
+    assert [thread.name for thread in threading.enumerate() if thread not in before] == []
+
+
+def test_a_training_that_went_on_is_billed_with_what_was_taken_before() -> None:
+    spent = TrainingCost(duration_s=1000)
+    with account.sampled(TrainConfig(command="true"), ()) as bill:
+        bill.went_on_from(CheckpointRef(name="c", saved_at="2026-11-21T09:00:00Z", trained_s=900, spent=spent))
+        assert bill.spent().duration_s == pytest.approx(1000, abs=5)
+    assert account.cost_of(bill.findings()).duration_s > 1000
 
 
 def test_a_mig_instance_is_watched_for_its_memory_alone(machine: Machine) -> None:

@@ -98,6 +98,13 @@ def test_a_machine_that_has_what_is_asked_for_is_described(tmp_path: Path) -> No
     assert 0 < findings.duration_s < 10
 
 
+def test_what_is_asked_for_to_the_byte_and_the_minor_version_is_enough_and_more_is_not(driver: Driver) -> None:
+    whole = gpu(0, total=80 * GB, used=0)
+    assert driver.judged(GpuConfig(compute_capability="9.0", memory=80 * GB), whole).problem is None
+    assert driver.judged(GpuConfig(compute_capability="9.1"), whole).problem is not None
+    assert driver.judged(GpuConfig(memory=80 * GB + 1), whole).problem is not None
+
+
 @pytest.mark.parametrize(
     ("asked", "expected"),
     [

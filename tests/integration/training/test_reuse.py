@@ -18,6 +18,7 @@ from mlgate import process, stages
 from mlgate.config import Config
 from mlgate.context import RunContext
 from mlgate.data.identity import identify
+from mlgate.errors import InputError
 from mlgate.evidence import CommandRun
 from mlgate.gpu import lease
 from mlgate.gpu.claims import Claim
@@ -313,6 +314,27 @@ class TestNothingIsReused:
         assert earlier(forgotten(first)) is not None
         assert contents(first) == made != before
 
+    def test_where_a_run_says_neither_yes_nor_no(self, first: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("MLGATE_RESUME", "flase")
+        with pytest.raises(InputError, match="MLGATE_RESUME: expected true, or false to train from nothing, found 'flase'"):
+            earlier(first)
+        monkeypatch.setenv("MLGATE_RESUME", " True ")
+        assert earlier(forgotten(first)) is not None
+
+    def test_but_what_an_earlier_attempt_of_the_run_made_when_it_was_asked_to_begin_from_nothing(
+        self, first: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        run = {"event": "push", "repository": "octo/models", "run_id": 7}
+        trained(opened(first, **run))
+        monkeypatch.setenv("MLGATE_RESUME", "false")
+        assert earlier(forgotten(first), **run, attempt=2) is None  # it was asked only now
+        trained(opened(first, **run, attempt=2))
+        made = contents(first)
+        assert earlier(forgotten(first), **run, attempt=2) is None
+        assert earlier(forgotten(first), **run, attempt=3) is not None
+        assert contents(first) == made
+        assert earlier(forgotten(first), **{**run, "run_id": 8}, attempt=3) is None
+
     def test_of_a_fork_which_writes_nothing_though_it_may_read(self, fresh: Path) -> None:
         fork = {"event": "pull_request", "repository": "octo/models", "run_id": 6, "is_fork": True}
         _, _, problem = trained(opened(fresh, **fork))
@@ -346,6 +368,16 @@ class TestNothingIsReused:
         assert problem is not None
         assert problem.endswith("so another run of the same will train again: the command made no model")
         assert earlier(fresh) is None
+
+    @pytest.mark.parametrize("left", ["eval/predictions.csv", "eval/seeds/a.csv", "metrics.json"])
+    def test_of_a_file_that_lay_there_before_and_that_the_training_did_not_write(self, fresh: Path, left: str) -> None:
+        trained(opened(fresh))
+        shutil.rmtree(fresh.parent / "store")
+        os.utime(fresh / left, (1, 1))
+        workspace = opened(fresh)
+        why = sought(workspace).keep(commands.run(workspace, "true", "train/train.log"))
+        assert why == f"{left} lay there before the training, which did not write it, so the result is not kept for other runs of the same"
+        assert earlier(forgotten(fresh)) is None
 
     def test_on_a_machine_that_is_thrown_away(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         config = CONFIG.replace("  checkpoints: {path: checkpoints, store: ../store}\n", "")

@@ -8,6 +8,7 @@ from pathlib import Path
 import pynvml
 import pytest
 
+from mlgate.errors import InputError
 from mlgate.gpu import devices, nvml
 from mlgate.gpu.absence import Failure, Host, explain, is_plain_absence
 
@@ -110,6 +111,17 @@ def test_a_gpu_is_seen_on_the_bus(tmp_path: Path, vendor: str | None, kind: str,
             (device / "class").write_text(f"{what}\n")
         (tmp_path / "sys/bus/pci/devices/0000:02:00.0").mkdir()  # gone while it was looked at
     assert Host.look({}, tmp_path).has_gpu is has_gpu
+
+
+@pytest.mark.parametrize(("said", "seconds"), [("2.5", 2.5), ("600", 600), ("", 10), (" ", 10)])
+def test_how_long_the_driver_may_take_to_start_is_a_number_of_seconds_or_ten(said: str, seconds: float) -> None:
+    assert nvml._deadline_of({"MLGATE_NVML_TIMEOUT": said}) == seconds
+
+
+@pytest.mark.parametrize("said", ["601", "0", "-1", "nan", "inf", "1m", "soon"])
+def test_a_time_that_is_none_is_refused_before_anything_is_asked(said: str) -> None:
+    with pytest.raises(InputError, match=f"MLGATE_NVML_TIMEOUT: expected seconds, more than 0 and at most 600, found '{said}'"):
+        nvml.open_library({"MLGATE_NVML_TIMEOUT": said})
 
 
 def test_our_numbers_are_nvmls() -> None:

@@ -169,6 +169,11 @@ def test_a_price_of_energy_alone_says_nothing_where_it_was_not_measured() -> Non
     assert found.hints[-1] == "the energy could not be measured, so the cost is not known"
 
 
+def test_a_price_of_energy_alone_is_one_where_it_was_measured() -> None:
+    found = bill([tally(3600)], 1, 3600, PriceConfig(kwh=0.5))
+    assert found.cost == pytest.approx(0.36 * 0.5)
+
+
 def test_without_a_price_there_is_no_cost() -> None:
     assert bill([tally()], 1, 600).cost is None
 
@@ -216,6 +221,8 @@ def test_one_of_several_gpus_that_nothing_was_put_on_names_torchrun() -> None:
     [hint] = hints(tally(), tally(busy=0.0, peak_gb=0.5, uuid="GPU-b"))
     assert hint.startswith("nothing ran on GPU 1 (NVIDIA H100) of the 2 leased GPUs: 'launcher: torchrun' starts a process for each")
     assert "train.gpu.count: 1" in hint
+    [hint] = hints(tally(), tally(uuid="GPU-b"), tally(busy=0.0, peak_gb=0.5, uuid="GPU-c"))
+    assert "train.gpu.count: 2" in hint
 
 
 def test_one_of_several_gpus_that_worked_little_is_named() -> None:
@@ -229,8 +236,17 @@ def test_heat_gets_a_hint_and_a_power_limit_does_not() -> None:
     assert hint == "heat held the clocks of the GPU down for 100 % of the time: look at its cooling"
 
 
+@pytest.mark.parametrize(("hot", "is_told"), [(10, False), (11, True)])
+def test_heat_gets_a_hint_above_a_tenth_of_the_time(hot: int, *, is_told: bool) -> None:
+    watched = Tally("GPU-a", "NVIDIA H100", 80 * GB)
+    for index in range(100):
+        watched.add(Sample(index * 6.0, 0.9, 60 * GB, reasons=0x20 if index < hot else 0))
+    assert hints(watched) == (["heat held the clocks of the GPU down for 11 % of the time: look at its cooling"] if is_told else [])
+
+
 def test_a_gpu_that_was_lost_early_gets_no_hint() -> None:
     assert hints(tally(100, busy=0.0), seconds=600) == []
+    assert len(hints(tally(400, busy=0.1), seconds=600)) == 1  # most of it was seen
 
 
 def test_a_mig_instance_gets_a_hint_of_its_memory_alone() -> None:

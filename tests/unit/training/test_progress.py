@@ -234,3 +234,39 @@ class TestProgressFile:
         followed.progress.take(text)
         followed.progress.end(is_complete=False)
         followed.progress.standing()
+
+
+@pytest.mark.parametrize(
+    ("declared", "loss"),
+    [
+        ({"step": 1, "unit": "epoch", "metrics": {"loss": 0.7}}, [(1, 0.7), (2, 0.6), (3, 0.5)]),
+        ({"step": 3, "unit": "epoch", "metrics": {"loss": 0.51}}, [(1, 0.7), (2, 0.6), (3, 0.51)]),
+        ({"step": 4, "unit": "epoch", "metrics": {"loss": 0.4}}, [(1, 0.7), (2, 0.6), (3, 0.5), (4, 0.4)]),
+        ({"step": 40, "unit": "batch", "metrics": {"loss": 0.4}}, [(40, 0.4)]),
+    ],
+)
+def test_a_file_that_lags_behind_the_output_does_not_put_an_early_number_at_a_later_step(
+    declared: object, loss: list[tuple[int, float]]
+) -> None:
+    training = Followed()
+    for epoch in (1, 2, 3):
+        training.says(f"Epoch {epoch}/60 loss={0.8 - epoch / 10:.1f}\n")
+    said = declared_in(json.dumps(declared).encode())
+    assert said is not None
+    training.progress.declare(said)
+    found = training.progress.standing().findings
+    assert [(point.step, point.value) for point in found.curves["loss"]] == loss
+    assert found.metrics == {"loss": loss[-1][1]}
+
+
+def test_after_its_first_word_only_the_file_tells_of_a_metric() -> None:
+    training = Followed()
+    for epoch in (1, 2, 3):
+        training.says(f"Epoch {epoch}/60 loss=0.{epoch}\n")
+    for step, value in ((1, 0.9), (5, 0.8), (6, 0.7)):
+        said = declared_in(json.dumps({"step": step, "unit": "epoch", "metrics": {"loss": value}}).encode())
+        assert said is not None
+        training.progress.declare(said)
+        training.says(f"Epoch {step + 1}/60 loss=0.0\n")
+    found = training.progress.standing().findings
+    assert [(point.step, point.value) for point in found.curves["loss"]] == [(1, 0.1), (2, 0.2), (3, 0.3), (5, 0.8), (6, 0.7)]

@@ -5,7 +5,7 @@ A self-hosted runner keeps its workspace, and a checkout with `clean: false` kee
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from mlgate import git
@@ -30,15 +30,7 @@ def refuse(workspace: Workspace, environ: Mapping[str, str]) -> list[str]:
         InputError: a file is a leftover; the message says what should have written it.
     """
     evaluation = workspace.config.evaluation
-    samples = evaluation.latency.samples if evaluation.latency else None
-    named = (
-        evaluation.predictions,
-        *evaluation.perturbed.values(),
-        *evaluation.metrics_files,
-        samples,
-        *seeds.written(workspace.root, evaluation),
-    )
-    paths = [path for path in named if path is not None]
+    paths = [*evaluation.written_files, *seeds.written(workspace.root, evaluation)]
     train = workspace.evidence("train")
     if train is not None and isinstance(train.findings, TrainFindings):
         began, what = train.started_at.timestamp(), "training began"
@@ -47,10 +39,10 @@ def refuse(workspace: Workspace, environ: Mapping[str, str]) -> list[str]:
         began, what, has_pipeline = job, "this job began", True
     else:
         return []
-    older = [path for path in paths if _written(workspace.root / path, began) < began - _FILE_SYSTEMS_ROUND_S]
+    older = [path for path in paths if _is_older(workspace.root / path, began)]
     remarks = []
-    for path in older if not (has_pipeline and older) else _not_of_dvc(workspace.root, older):
-        if git.try_text(workspace.root, "ls-files", "--error-unmatch", "--", f":(literal){path}") is None:
+    for path in _not_of_dvc(workspace.root, older) if older and has_pipeline else older:
+        if not _is_tracked(workspace.root, path):
             raise InputError(f"{path}: written before {what}, so it is left over from an earlier run; {_advice(what, has_pipeline)}")
         if what == "training began" and not has_pipeline:
             remarks.append(f"{path} is in Git and was not written by the training command")
@@ -63,11 +55,21 @@ def _advice(what: str, has_pipeline: bool) -> str:
     return "name it among the outputs of the pipeline" if has_pipeline else "does the training command write it?"
 
 
-def _written(path: Path, absent: float) -> float:
+def not_written_since(root: Path, paths: Iterable[str], began: float) -> list[str]:
+    """Those that lay there before, in seconds since 1970, and that no commit has: a training that was to write them wrote none."""
+    older = [path for path in paths if _is_older(root / path, began)]
+    return [path for path in older if not _is_tracked(root, path)]
+
+
+def _is_tracked(root: Path, path: str) -> bool:
+    return git.try_text(root, "ls-files", "--error-unmatch", "--", f":(literal){path}") is not None
+
+
+def _is_older(path: Path, began: float) -> bool:
     try:
-        return path.stat().st_mtime
+        return path.stat().st_mtime < began - _FILE_SYSTEMS_ROUND_S
     except OSError:
-        return absent  # the loader says what is wrong
+        return False  # whoever reads it says what is wrong
 
 
 def _job_began(environ: Mapping[str, str]) -> float | None:

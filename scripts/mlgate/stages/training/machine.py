@@ -26,7 +26,7 @@ FREE_WITHIN_S = 20.0
 _LOOK_EVERY_S = 0.5
 
 
-class RefusedError(InfrastructureError):
+class UnfitMachineError(InfrastructureError):
     """This machine has not what the training asks for."""
 
     def __init__(self, message: str, findings: PreflightFindings) -> None:
@@ -96,11 +96,11 @@ class Machine:
             def say(waiting: lease.Waiting) -> None:
                 workspace.console.line(f"  waiting for {_gpus(asked.count)} since {waiting.waited_s:,.0f} s: {lease.said(waiting)}")
 
+            by_uuid = {device.uuid: device for device in self.devices}
             with lease.acquire(self.devices, asked.count, mark=mark, wait_s=asked.wait, what=what, on_waiting=say) as held:
                 ensure_free(held.devices, asked, os.environ)
-                labels = {device.uuid: f"{device.label} ({device.name})" for device in self.devices}
                 after = f" after {held.waited_s:,.0f} s" if held.waited_s >= 1 else ""
-                workspace.console.line(f"  leased {', '.join(labels[uuid] for uuid in held.devices)}{after}")
+                workspace.console.line(f"  leased {_named([by_uuid[uuid] for uuid in held.devices])}{after}")
                 yield Leased(
                     devices=held.devices,
                     environ={"CUDA_VISIBLE_DEVICES": ",".join(held.devices), "CUDA_DEVICE_ORDER": "PCI_BUS_ID"},
@@ -117,7 +117,7 @@ def look(workspace: Workspace) -> Machine:
     """Whether this machine has what `train.gpu` asks for. Takes a fraction of a second; a driver that hangs, ten.
 
     Raises:
-        RefusedError: it has not, and needs it; one line says what is missing and what to do.
+        UnfitMachineError: it has not, and needs it; one line says what is missing and what to do.
         InputError: MLGATE_GPU_LOCKS is wrong.
     """
     train = workspace.config.train
@@ -126,7 +126,7 @@ def look(workspace: Workspace) -> Machine:
     machine = examine(workspace.root, train.gpu, os.environ)
     assert machine.findings is not None  # noqa: S101 -- for the type checker: something was asked for
     if machine.refusal:
-        raise RefusedError(machine.refusal, machine.findings)
+        raise UnfitMachineError(machine.refusal, machine.findings)
     return machine
 
 
@@ -169,10 +169,9 @@ def examine(root: Path, asked: GpuConfig, environ: Mapping[str, str], *, deadlin
         problems.append(str(error))
     if judged.problem:
         problems.append(judged.problem)
-    candidates = () if problems else judged.devices
     is_preferred = asked.need == "preferred"
     disk, shared = preflight.missing_disk(room, asked), preflight.missing_shared_memory(room, asked)
-    if shared and is_preferred and not candidates:
+    if shared and is_preferred and not judged.devices:
         warnings.append(shared)  # a runner without a GPU may have less of it
         shared = None
     lacking = [*filter(None, [disk, shared])]
@@ -187,7 +186,7 @@ def examine(root: Path, asked: GpuConfig, environ: Mapping[str, str], *, deadlin
         warnings=warnings,
         duration_s=time.monotonic() - began,
     )
-    return Machine(asked, candidates, findings, "; ".join(needed) or None)
+    return Machine(asked, judged.devices, findings, "; ".join(needed) or None)
 
 
 def ensure_free(uuids: Collection[str], asked: GpuConfig, environ: Mapping[str, str], *, within_s: float | None = None) -> None:
@@ -236,6 +235,14 @@ def _judged(library: nvml.Nvml, asked: GpuConfig, environ: Mapping[str, str]) ->
         if judged.problem is None or time.monotonic() >= deadline or not preflight.is_only_held(found, asked):
             return found, judged
         time.sleep(_LOOK_EVERY_S)
+
+
+def _named(devices: Sequence[Device]) -> str:
+    """`GPU 0, GPU 1 (NVIDIA H100 80GB HBM3)`."""
+    of_model: dict[str, list[str]] = {}
+    for device in devices:
+        of_model.setdefault(device.name, []).append(device.label)
+    return ", ".join(f"{', '.join(labels)} ({model})" for model, labels in of_model.items())
 
 
 def _gpus(count: int) -> str:

@@ -248,11 +248,7 @@ def _folder(workspace: Workspace, settings: CheckpointsConfig) -> Path:
     where = f"train.checkpoints.path: {settings.path}"
     path = (workspace.root / settings.path).resolve()
     checkout = (git.toplevel(workspace.root) or workspace.root).resolve()
-    if (
-        workspace.root.is_relative_to(path)
-        or checkout.is_relative_to(path)
-        or {".git", ".dvc", ".mlgate"} & set(path.parts[len(checkout.parts) :])
-    ):
+    if workspace.root.is_relative_to(path) or {".git", ".dvc", ".mlgate"} & set(path.parts[len(checkout.parts) :]):
         raise InputError(f"{where}: expected a folder of its own, in which nothing but checkpoints lies")
     if workspace.context.is_github and not path.is_relative_to(checkout):
         raise InputError(f"{where}: expected a folder of the checkout, and it is a link that leads out of it")

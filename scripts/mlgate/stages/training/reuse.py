@@ -23,9 +23,10 @@ from mlgate.config import TrainConfig
 from mlgate.data.remote_identity import UNPINNED
 from mlgate.data.tracking import dvc_root, pipeline_outputs
 from mlgate.errors import InfrastructureError, InputError
+from mlgate.evaluation import seeds
 from mlgate.evidence import CommandRun, DataRef, ReusedRun, TrainingCost
 from mlgate.render import numbers
-from mlgate.stages.job import training_data
+from mlgate.stages.job import leftovers, training_data
 from mlgate.stages.training import checkpoint_places, same_training
 from mlgate.training import environment, pipeline, results, run_cache
 from mlgate.training.checkpoints.places import FolderPlace, Place, PlaceError
@@ -67,6 +68,7 @@ class Sought:
     ) -> None:
         self._workspace, self._data, self._place, self._training, self._here = workspace, list(data), place, training, here
         self._is_damaged = False
+        self._began = time.time()
         self.why_not = why_not
         """Why no result is looked for, in words; empty where one is."""
 
@@ -85,12 +87,15 @@ class Sought:
             InfrastructureError: the working directory cannot be written, or that data cannot be had.
         """
         workspace, place, began = self._workspace, self._place, time.monotonic()
-        if place is None or self._here is None or same_training.is_from_nothing(os.environ):
+        run, is_from_nothing = workspace.context.run, same_training.is_from_nothing(os.environ)
+        if place is None or self._here is None or (is_from_nothing and (run is None or run.attempt == 1)):
             return None
         found = Found()
         try:
             with workspace.console.progress("looking for an earlier run of the same"):
                 found = results.find(place, self._training, self._here, _products(workspace))
+                if is_from_nothing and not (run and found.result and run.is_later_attempt_of(found.result.begun_anew)):
+                    return None
                 if found.result is not None:
                     results.bring(place, found.result, workspace.root, workspace.files / _ASIDE)
         except (NotWholeError, PlaceError) as error:
@@ -149,6 +154,10 @@ class Sought:
         workspace, place, here = self._workspace, self._place, self._here
         if place is None or here is None or ran.exit_code != 0 or workspace.context.is_fork:
             return None
+
+        made = [*workspace.config.evaluation.written_files, *seeds.written(workspace.root, workspace.config.evaluation)]
+        if left := leftovers.not_written_since(workspace.root, made, self._began):
+            return f"{left[0]} lay there before the training, which did not write it, so the result is not kept for other runs of the same"
 
         def described(files: list[ResultFile]) -> Result:
             return _result(workspace, self._training, here, ran.duration_s if trained_s is None else trained_s, files, cost)
@@ -255,6 +264,7 @@ def _result(
         trained_at=datetime.now(UTC).replace(microsecond=0),
         duration_s=duration_s,
         cost=cost,
+        begun_anew=workspace.context.run if same_training.is_from_nothing(os.environ) else None,
         files=files,
     )
 
@@ -301,13 +311,7 @@ def _are_outputs_of_dvc(workspace: Workspace, repository: Path) -> bool:
 def _products(workspace: Workspace) -> Products:
     """What the training makes, of which a result consists."""
     train, evaluation = _settings(workspace), workspace.config.evaluation
-    paths = [
-        *filter(None, [evaluation.predictions, evaluation.latency.samples if evaluation.latency else None]),
-        *evaluation.perturbed.values(),
-        *evaluation.metrics_files,
-        *train.outputs,
-        *same_training.models(workspace.config),
-    ]
+    paths = [*evaluation.written_files, *train.outputs, *same_training.models(workspace.config)]
     return Products(list(dict.fromkeys(paths)), [*filter(None, [evaluation.seeds, evaluation.seed_metrics])])
 
 

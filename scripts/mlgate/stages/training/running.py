@@ -147,7 +147,7 @@ def alone(workspace: Workspace, settings: TrainConfig, log: str, root: Path) -> 
     """
     found = machine.examine(root, settings.gpu, os.environ) if settings.gpu else Machine(None, (), None)
     if found.refusal is not None and found.findings is not None:
-        raise machine.RefusedError(found.refusal, found.findings)
+        raise machine.UnfitMachineError(found.refusal, found.findings)
     launch, mark = planned(workspace, settings, found.count), new_mark()
     folder = Path(tempfile.mkdtemp(prefix="mlgate-checkpoints-"))
     checkpoints = root / settings.checkpoints.path if settings.checkpoints else folder
@@ -239,7 +239,6 @@ class _Follower:
         found = self._progress.standing().findings
         if is_complete:
             self._told.update(found)
-            self._told.ended()
             self._told.ended()
         return found if found.step is not None or found.metrics else None
 

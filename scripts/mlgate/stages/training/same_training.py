@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from mlgate.config import Config
+from mlgate.console import plain
 from mlgate.errors import InputError
 from mlgate.evidence import DataRef
 from mlgate.stages.job import secret_env
@@ -23,8 +24,17 @@ _OF_THE_JOB = re.compile(
 
 
 def is_from_nothing(environ: Mapping[str, str]) -> bool:
-    """Whether this run is to train from nothing, whatever earlier ones left (MLGATE_RESUME)."""
-    return environ.get("MLGATE_RESUME", "").lower() in ("false", "0", "no")
+    """Whether this run is to train from nothing (MLGATE_RESUME): whatever there is, but for what its earlier attempts began that way.
+
+    Raises:
+        InputError: it says neither yes nor no.
+    """
+    said = environ.get("MLGATE_RESUME", "").strip().lower()
+    if said in ("", "true", "1", "yes"):
+        return False
+    if said in ("false", "0", "no"):
+        return True
+    raise InputError(f"MLGATE_RESUME: expected true, or false to train from nothing, found '{plain(said)[:50]}'")
 
 
 def identify(

@@ -21,7 +21,7 @@ from mlgate.evidence import (
     Status,
     TrainFindings,
 )
-from mlgate.stages.training.machine import RefusedError
+from mlgate.stages.training.machine import UnfitMachineError
 from mlgate.stages.training.resume import place_in_training
 from mlgate.stages.training.reuse import Reused
 from mlgate.stages.training.running import RUN_AGAIN
@@ -102,7 +102,7 @@ def result(workspace: Workspace, inputs: Inputs, training: Training, recorded: M
     )
 
 
-def refused(why: RefusedError) -> StageResult:
+def refused(why: UnfitMachineError) -> StageResult:
     """The result where the machine has not what the training asks for: nothing was begun."""
     findings = TrainFindings(run=None, params={}, lock_sha256=None, pipeline=[], is_reused=False, mlflow=None, preflight=why.findings)
     return StageResult(status="error", summary=str(why), findings=findings, exit_code=why.exit_code)

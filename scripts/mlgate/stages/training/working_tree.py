@@ -115,8 +115,7 @@ def written(workspace: Workspace) -> Iterator[str]:
     """Paths that a training writes, relative to the working directory."""
     config = workspace.config
     evaluation, train = config.evaluation, config.train
-    yield from filter(None, [evaluation.predictions, evaluation.latency.samples if evaluation.latency else None])
-    yield from (*evaluation.perturbed.values(), *evaluation.metrics_files, *seeds.written(workspace.root, evaluation))
+    yield from (*evaluation.written_files, *seeds.written(workspace.root, evaluation))
     if train is not None:
         yield from filter(None, [*train.outputs, train.progress, train.checkpoints.path if train.checkpoints else None])
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from secrets import token_hex
@@ -43,12 +43,17 @@ class Plan:
     is_alone: bool = True
     """False: machines train together, so all of them have to go on from the same, which only the common place has."""
     is_fresh: bool = False
-    """Whether to begin from nothing, whatever there is."""
+    """Whether to begin from nothing, whatever there is. That is said of a run, not of each of its attempts: what an earlier attempt began
+    that way is gone on with, or a training on machines that get lost would never come to its end."""
 
     @property
     def place(self) -> Place:
         """Where checkpoints outlive the machine, if it has such a place."""
         return self.store or self.here
+
+    def may_go_on_with(self, begun_anew: RunRef | None) -> bool:
+        """Whether this run may go on with a training. `begun_anew`: the run that began it because it was asked to begin from nothing."""
+        return not self.is_fresh or (self.run is not None and self.run.is_later_attempt_of(begun_anew))
 
 
 @dataclass
@@ -57,6 +62,8 @@ class Beginning:
 
     training: str = field(default_factory=lambda: token_hex(16))
     """The training that it goes on with, else a new one: all that is saved bears this name."""
+    begun_anew: RunRef | None = None
+    """Of that training, as in a manifest."""
     trained_s: float = 0.0
     """Seconds of training that the folder holds."""
     resumed_from: CheckpointRef | None = None
@@ -100,18 +107,22 @@ def begin(plan: Plan, series: Sequence[Series], say: Callable[[str], None]) -> B
         )
         return begun
     surveys = _surveys(series if plan.is_alone else series[-1:], begun)
-    if plan.is_fresh and plan.is_saving:
-        begun.abandoned = {manifest.training for _, survey in surveys for manifest in survey.manifests}
-    found = [] if plan.is_fresh else restoring.candidates(surveys, begun.passed_over)
-    if not (body and mark is not None and not plan.is_fresh and _goes_on_here(plan, mark, found, surveys, begun)):
+    if plan.is_fresh:
+        begun.begun_anew = plan.run
+        surveys = _without_others(plan, surveys, begun)
+    found = restoring.candidates(surveys, begun.passed_over)
+    chosen = next(iter(found), None)
+    if not (body and mark is not None and _goes_on_here(plan, mark, found, surveys, begun)):
         if body:
             aside = restoring.put_aside(folder, plan.tracked)
             say(f"  {folder.name}/ held checkpoints that are not gone on from; they were moved to {aside.name}/")
         asked = [one for one, _ in surveys]
         chosen = next((one for one in found if _goes_on_from(plan, one, asked, begun)), None)
-        if chosen is not None and chosen.series is series[-1]:  # else only this machine has it
+        if chosen is not None:
             begun.stamps = snapshot.listing(folder)
-    restoring.write_mark(folder, plan.key, begun.training, "training", begun.trained_s)
+    if chosen is None or chosen.series is not series[-1]:
+        begun.stamps = {}  # only this machine has it, so it is saved anew
+    restoring.write_mark(folder, plan.key, begun.training, "training", begun.trained_s, begun.begun_anew)
     return begun
 
 
@@ -141,10 +152,30 @@ def _surveys(series: Sequence[Series], begun: Beginning) -> list[tuple[Series, S
     return list(found)
 
 
+def _without_others(plan: Plan, surveys: Sequence[tuple[Series, Survey]], begun: Beginning) -> list[tuple[Series, Survey]]:
+    """What a run that was asked to begin from nothing may look at; the trainings that it takes the place of are noted."""
+    if plan.is_saving:
+        begun.abandoned = {one.training for _, survey in surveys for one in survey.manifests if not plan.may_go_on_with(one.begun_anew)}
+    is_first = plan.run is None or plan.run.attempt == 1
+    return [
+        (
+            series,
+            replace(
+                survey,
+                manifests=[one for one in survey.manifests if plan.may_go_on_with(one.begun_anew)],
+                broken={} if is_first else survey.broken,
+            ),
+        )
+        for series, survey in surveys
+    ]
+
+
 def _goes_on_here(plan: Plan, mark: Mark, found: Sequence[Candidate], surveys: Sequence[tuple[Series, Survey]], begun: Beginning) -> bool:
     """Whether the folder itself has the newest: of this very training, left by a run that was killed or interrupted on this machine."""
     is_its = mark.key == plan.key and mark.state in ("training", "interrupted") and mark.boot and mark.boot == restoring.boot()
-    if not is_its or not plan.is_alone or any(mark.training in survey.finished for _, survey in surveys):
+    if not is_its or not plan.is_alone or not plan.may_go_on_with(mark.begun_anew):
+        return False
+    if any(mark.training in survey.finished for _, survey in surveys):
         return False
     with suppress(NotTakenError):
         stamps = snapshot.listing(plan.folder)
@@ -156,7 +187,7 @@ def _goes_on_here(plan: Plan, mark: Mark, found: Sequence[Candidate], surveys: S
         best = found[0].manifest if found else None
         if best is not None and best.trained_s > trained_s:
             return False
-        begun.training, begun.trained_s = mark.training, trained_s
+        begun.training, begun.trained_s, begun.begun_anew = mark.training, trained_s, mark.begun_anew
         if best is not None and best.training == mark.training and best.trained_s == trained_s and mark.state == "interrupted":
             begun.stamps, begun.resumed_from = stamps, reference(best)
         else:
@@ -188,6 +219,7 @@ def _goes_on_from(plan: Plan, candidate: Candidate, series: Sequence[Series], be
             with suppress(PlaceError):
                 candidate.series.place.remove([mark])
     begun.training, begun.trained_s, begun.resumed_from = manifest.training, manifest.trained_s, reference(manifest)
-    restoring.write_mark(plan.folder, plan.key, begun.training, "restoring", begun.trained_s)
+    begun.begun_anew = manifest.begun_anew
+    restoring.write_mark(plan.folder, plan.key, begun.training, "restoring", begun.trained_s, begun.begun_anew)
     restoring.put_in_place(aside, plan.folder, plan.tracked)
     return True

@@ -97,6 +97,8 @@ class Manifest(Record):
     spent: Spent | None = None
     """What all runs that led to it had taken."""
     ending: Ending = "running"
+    begun_anew: RunRef | None = None
+    """The run that began this training because it was asked to begin from nothing."""
     files: Annotated[list[SavedFile], Field(min_length=1, max_length=MAX_FILES)]
 
     @model_validator(mode="after")

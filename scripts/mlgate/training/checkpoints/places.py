@@ -48,7 +48,8 @@ class Place(Protocol):
         """A folder of it as a place."""
 
     def written(self) -> dict[str, float]:
-        """Everything in it by name: when it was written, in seconds since 1970 by the place's own clock; NaN where it does not say."""
+        """Everything in it by name, what is being written with it: when it was written, in seconds since 1970 by the place's own clock; NaN
+        where it does not say."""
 
     def read(self, name: str, most_bytes: int) -> bytes:
         """One that is small."""
@@ -93,9 +94,8 @@ class FolderPlace:
             for at, _, names in os.walk(self.path, onerror=refused):
                 prefix = "" if at == str(self.path) else f"{os.path.relpath(at, self.path)}/"
                 for name in names:
-                    if not name.startswith(_ASIDE):
-                        with suppress(FileNotFoundError):  # removed meanwhile
-                            found[prefix + name] = os.lstat(f"{at}/{name}").st_mtime
+                    with suppress(FileNotFoundError):  # removed meanwhile
+                        found[prefix + name] = os.lstat(f"{at}/{name}").st_mtime
         except OSError as error:
             raise _explained(error) from None
         return found

@@ -19,7 +19,7 @@ from typing import Literal
 from pydantic import Field, ValidationError
 
 from mlgate.console import plain
-from mlgate.evidence import Record, Sha256, Text
+from mlgate.evidence import Record, RunRef, Sha256, Text
 from mlgate.training.checkpoints.manifest import Manifest, SavedFile, is_left_out
 from mlgate.training.checkpoints.places import PlaceError
 from mlgate.training.checkpoints.series import Series, Survey
@@ -46,6 +46,8 @@ class Mark(Record):
     """When that was, in seconds since 1970."""
     boot: Text
     """The machine's start: after a power cut nobody knows what of a file reached the disk."""
+    begun_anew: RunRef | None = None
+    """As in a manifest."""
 
 
 @dataclass(frozen=True)
@@ -136,7 +138,7 @@ def _check(path: Path, file: SavedFile) -> None:
 def put_in_place(aside: Path, folder: Path, tracked: Collection[str] = ()) -> None:
     """Give what was checked its names. Done anew by the next run where this one is killed: the mark says `restoring`. Raises OSError.
 
-    What Git tracks there is the commit's, which a checkpoint cannot change.
+    What Git tracks there is the commit's, which a checkpoint cannot change. Nothing else but hidden things may lie there (`content`).
     """
     kept = {*tracked, *(str(parent) for path in tracked for parent in PurePosixPath(path).parents)}
     for entry in sorted(aside.rglob("*")):
@@ -145,15 +147,10 @@ def put_in_place(aside: Path, folder: Path, tracked: Collection[str] = ()) -> No
             str(parent) in tracked for parent in (PurePosixPath(name), *PurePosixPath(name).parents)
         ):
             continue
-        target = folder / name
         if entry.is_dir():
-            if target.is_symlink() or (target.exists() and not target.is_dir()):
-                target.unlink()
-            target.mkdir(exist_ok=True)
+            (folder / name).mkdir(exist_ok=True)
         else:
-            if target.is_dir() and not target.is_symlink():
-                shutil.rmtree(target)
-            os.replace(entry, target)
+            os.replace(entry, folder / name)
     shutil.rmtree(aside)
 
 
@@ -212,9 +209,9 @@ def read_mark(folder: Path) -> Mark | None:
     return None
 
 
-def write_mark(folder: Path, key: str, training: str, state: State, trained_s: float) -> None:
+def write_mark(folder: Path, key: str, training: str, state: State, trained_s: float, begun_anew: RunRef | None = None) -> None:
     """Say in the folder whose its content is. Raises OSError."""
-    mark = Mark(key=key, training=training, state=state, trained_s=trained_s, since=time.time(), boot=boot())
+    mark = Mark(key=key, training=training, state=state, trained_s=trained_s, since=time.time(), boot=boot(), begun_anew=begun_anew)
     folder.mkdir(parents=True, exist_ok=True)
     aside = folder / f"{MARK}.{secrets.token_hex(4)}"
     aside.write_text(json.dumps(mark.model_dump(mode="json")))

@@ -121,15 +121,28 @@ class Saver:
     def _save_now_and_then(self) -> None:
         with suppress(OSError, AttributeError):  # on Linux of this thread alone: the training comes first
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
+        is_told = False
         while self._waited():
             try:
                 manifest = self._shelve("running") or self._undelivered
                 if manifest is not None:
                     self._deliver(manifest, is_last=False)
                     self._warned = ""
+                elif self._has_nothing() and not is_told:
+                    is_told = True
+                    where = f"{self._shown}/ (MLGATE_CHECKPOINTS)"
+                    self._say(f"  ! no checkpoint is in {where} yet: were the training ended now, all of it would be lost")
             except (PlaceError, NotTakenError) as error:
                 if not self._is_ending:
                     self._warn(f"checkpoint not saved: {error}; tried again in {self.plan.every_s:,.0f} s")
+
+    def _has_nothing(self) -> bool:
+        """Whether there is no checkpoint of this training although it has run for longer than the period."""
+        return self._sequence == 0 and self.resumed_from is None and time.monotonic() - self._began >= self.plan.every_s
+
+    @property
+    def _shown(self) -> str:
+        return plain(self.plan.folder.name)
 
     def _waited(self) -> bool:
         """Wait for the period, or to be woken; whether the training still goes on then. Meanwhile it is noted how far that is."""
@@ -181,6 +194,7 @@ class Saver:
                 unit=position.unit if position and re.search(UNIT, position.unit) else None,
                 spent=self._spent(),
                 ending=ending,
+                begun_anew=self._begun.begun_anew,
                 files=taken.files,
             )
             try:
@@ -268,6 +282,8 @@ class Saver:
         """The training came to its end: nobody needs its checkpoints to go on from."""
         self._end_thread()
         self._mark("finished")
+        if self.plan.is_saving and not self._begun.is_off and self._has_nothing():
+            self.remarks.append(f"the training wrote no checkpoint to {self._shown}/: had it been ended, all of it would have been lost")
         if (
             not self.plan.is_saving
             or self._begun.is_off
@@ -309,9 +325,11 @@ class Saver:
         if manifest is not None and self._store is not None:
             last = manifest
             late = f"{self.plan.place.description}: not sent in the time that was left"
-            problem = patience.within(MOST_SENDING_S, lambda: self._send_last(last), why=late, left_s=left_s) or problem
-            if problem:
-                problem += f"; it lies in {self._here.place.description}, and only a run there goes on from it"
+            if unsent := patience.within(MOST_SENDING_S, lambda: self._send_last(last), why=late, left_s=left_s):
+                problem = f"{unsent}; it lies in {self._here.place.description}, and only a run there goes on from it"
+        elif self._store is not None and self._sequence:  # all of it is there; unsaid, what nothing names would stay there for a day
+            store = self._store
+            patience.within(patience.MOST_ANSWERING_S, lambda: store.end(self._writer), why="", left_s=left_s)
         if problem:
             self._warn(f"checkpoint not saved: {problem}")
         if self._sequence:
@@ -360,7 +378,7 @@ class Saver:
             return
         trained_s = self._begun.trained_s if state == "training" else self._holds_s
         try:
-            restoring.write_mark(self.plan.folder, self.plan.key, self._begun.training, state, trained_s)
+            restoring.write_mark(self.plan.folder, self.plan.key, self._begun.training, state, trained_s, self._begun.begun_anew)
         except OSError as error:
             if state == "training":
                 raise

@@ -39,7 +39,7 @@ class Survey:
     """What is there."""
 
     manifests: list[Manifest] = field(default_factory=list)
-    """Those that can be read and are of this training; the one with the most work last."""
+    """Those that can be read and are of this training, in no order."""
     broken: dict[str, str] = field(default_factory=dict)
     """The others by name, and what is wrong."""
     contents: dict[str, set[str]] = field(default_factory=dict)
@@ -94,14 +94,13 @@ class Series:
                 writer, _, sha256 = rest.partition("/")
                 found.contents.setdefault(writer, set()).add(sha256)
                 found.heard[writer] = max(found.heard.get(writer, -math.inf), at)
-            elif part in (_FINISHED, _ENDED, _READING):
+            elif part in (_FINISHED, _ENDED, _READING) and not rest.startswith("."):  # else it is being written
                 getattr(found, part).add(rest)
         found.latest = max((at for at in found.written.values() if not math.isnan(at)), default=-math.inf)
         chosen = _newest(manifests, found)
         found.unread = set(manifests) - set(chosen)
         for name in chosen:
             self._read(name, found)
-        found.manifests.sort(key=lambda manifest: manifest.order)
         return found
 
     def _read(self, name: str, found: Survey) -> None:
