@@ -126,12 +126,32 @@ def explain(error: ValidationError, model: type[BaseModel]) -> list[str]:
             case "too_short" | "too_long" if isinstance(given, list):
                 lines.append(f"{_key_path(location)}: expected {_bound(problem['ctx'])}, got {_entries(len(given))}")
             case _:
-                lines.append(
-                    f"{_key_path(location) or 'top level'}: {problem['msg'][:1].lower()}{problem['msg'][1:]}, got {kind_of(given)}"
-                )
+                wanted = _wanted(kind, problem.get("ctx", {})) or f"{problem['msg'][:1].lower()}{problem['msg'][1:]}"
+                lines.append(f"{_key_path(location) or 'top level'}: {wanted}, got {kind_of(given)}")
     distinct = list(dict.fromkeys(lines))
     more = len(distinct) - _MAX_MISTAKES
     return [*distinct[:_MAX_MISTAKES], f"and {more:,} more mistakes"] if more > 0 else distinct
+
+
+def _wanted(kind: str, limits: Mapping[str, Any]) -> str:
+    """What pydantic expected, in words of the file rather than of Python; empty where its own are better."""
+    match kind:
+        case "int_type" | "int_parsing" | "int_from_float" | "int_parsing_size":
+            return "expected a whole number"
+        case "float_type" | "float_parsing":
+            return "expected a number"
+        case "finite_number":
+            return "expected a finite number"
+        case "bool_type" | "bool_parsing":
+            return "expected true or false"
+        case "string_type":
+            return "expected text"
+        case "greater_than_equal" | "greater_than" | "less_than_equal" | "less_than":
+            bound = next(iter(limits.values()))
+            word = {"ge": "at least", "gt": "more than", "le": "at most", "lt": "less than"}[next(iter(limits))]
+            return f"expected {word} {bound:,.12g}" if isinstance(bound, int | float) else ""
+        case _:
+            return ""
 
 
 def _key_path(location: tuple[int | str, ...], *more: str) -> str:

@@ -33,12 +33,21 @@ def parse(content: bytes, name: str) -> Any:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-        raise InputError(f"{name}: {where}not valid YAML: {_one_line(error.problem or error.context or 'broken')}") from None
+        said = _one_line(error.problem or error.context or "broken")
+        hint = next((hint for part, hint in _HINTS.items() if part in said), "")
+        raise InputError(f"{name}: {where}not valid YAML: {said}{hint}") from None
     except yaml.YAMLError as error:
         raise InputError(f"{name}: not valid YAML: {_one_line(str(error))}") from None
     except (RecursionError, ValueError) as error:
         reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
         raise InputError(f"{name}: not valid YAML: {reason}") from None
+
+
+_HINTS = {
+    "mapping values are not allowed": "; write a text that has ': ' in it in quotes, and begin the keys of a section in one column",
+    r"character '\t' that cannot start": "; indent by blanks, not by tabs",
+}
+"""What to do, where the parser says only what it met."""
 
 
 class _StrictLoader(yaml.SafeLoader):

@@ -58,6 +58,8 @@ def _one_or_more(value: object) -> object:
 
 
 def _checkpoint_store(value: str) -> str:
+    if re.match(r"(?:s3|gs|az|azure|ssh|file):(?!//)", value):
+        raise ValueError(f"expected two slashes after the colon, as in s3://bucket/checkpoints, got '{value}'")
     if "://" in value and not re.match(r"^(s3|gs|az|azure|ssh|file)://[^\s@?#]+$", value):
         raise ValueError("expected a folder, or an address such as s3://bucket/checkpoints without credentials in it")
     return value
@@ -67,7 +69,7 @@ ComputeCapability = Annotated[
     str, BeforeValidator(_capability), WithJsonSchema({"anyOf": [{"type": "number"}, {"type": "string", "pattern": _CAPABILITY.pattern}]})
 ]
 Capacity = Annotated[Size, BeforeValidator(_with_unit)]
-"""Bytes, of which there are millions."""
+"""Bytes; a bare number that is too small for any memory or disk is refused, since its unit was forgotten."""
 OneOrMore = Annotated[
     list[NonEmpty],
     BeforeValidator(_one_or_more),

@@ -40,6 +40,22 @@ def _parse_size(value: object) -> object:
     return no_boolean(value)
 
 
+def duration_text(seconds: int) -> str:
+    """Seconds as `parse_duration` reads them, `1h30m`; no second is lost."""
+    parts, rest = [], seconds
+    for unit, length in (("d", 86400), ("h", 3600), ("m", 60), ("s", 1)):
+        count, rest = divmod(rest, length)
+        parts += [f"{count}{unit}"] if count else []
+    return "".join(parts) or "0s"
+
+
+def size_text(count: int) -> str:
+    """Bytes as a size is written, `20GB`; no byte is lost."""
+    fitting = ((unit, factor) for unit, factor in _BYTES.items() if count and count % factor == 0)
+    unit, factor = max(fitting, key=lambda one: one[1], default=("B", 1))
+    return f"{count // factor}{unit}"
+
+
 def no_boolean(value: object) -> object:
     """YAML's `yes` is no number, though Python takes it for 1."""
     if isinstance(value, bool):

@@ -14,6 +14,8 @@ FOLDER = ".github/workflows"
 _USES = re.compile(r"(?P<owner>[\w.-]+)/(?P<name>[\w.-]*mlgate[\w.-]*)(?P<path>/[^@\s]*)?@(?P<ref>\S+)")
 _PINNED = re.compile(r"v?\d+\.\d+\.\d+([-+][\w.]+)?|[0-9a-f]{40}|[0-9a-f]{64}")
 _REUSABLE = re.compile(r"/\.github/workflows/reusable-(?P<which>[\w-]+)\.ya?ml")
+_DEFAULT_MINUTES = "360"
+"""GitHub's own limit of a job, and that of our reusable workflows."""
 LEVELS = {"none": 0, "read": 1, "write": 2}
 
 
@@ -57,6 +59,8 @@ class Job:
     """Whether it runs whatever became of the jobs it needs."""
     has_secrets: bool
     """Whether secrets are handed to the called workflow, or to the action that takes them."""
+    training_minutes: int | None = None
+    """After how long the runner ends a training here; None where nothing is trained, or an expression says it."""
 
     @property
     def decides(self) -> bool:
@@ -150,7 +154,21 @@ def _job(key: str, job: dict[str, Any], document: dict[str, Any]) -> Job:
         persists_credentials=any(checkout.get("persist-credentials") != "false" for checkout in checkouts),
         runs_always="needs" not in job or "always()" in str(job.get("if", "")),
         has_secrets="env" in _mapping(job.get("secrets")) or job.get("secrets") == "inherit" or any("env" in use.inputs for use in uses),
+        training_minutes=_training_minutes(job, uses),
     )
+
+
+def _training_minutes(job: Mapping[str, Any], uses: list[Use]) -> int | None:
+    for use in uses:
+        stages = use.inputs.get("stages", "").split()
+        if use.reusable in ("pull-request", "train", "monorepo"):
+            given = use.inputs.get("train-timeout-minutes", _DEFAULT_MINUTES)
+        elif use.action == "train" or (use.action == "run" and (not stages or "train" in stages)):
+            given = str(job.get("timeout-minutes", _DEFAULT_MINUTES))
+        else:
+            continue
+        return int(given) if given.isascii() and given.isdigit() else None
+    return None
 
 
 def _use(part: dict[str, Any]) -> Use | None:

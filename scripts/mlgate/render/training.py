@@ -155,7 +155,8 @@ def _machine(found: TrainFindings) -> Iterable[Line]:
         yield (f"The machine: {versions or 'no NVIDIA driver'}, {_counted(len(preflight.devices))}; {looked}.",)
     elif not found.is_reused and found.reused_run is None:
         yield from ((f"⚠️ On the CPU: {problem}.",) for problem in preflight.problems[:_LINES])
-    yield from ((f"⚠️ {warning}.",) for warning in preflight.warnings[:_LINES])
+    if found.reused_run is None:  # else nothing ran on this machine
+        yield from ((f"⚠️ {warning}.",) for warning in preflight.warnings[:_LINES])
 
 
 def _counted(devices: int) -> str:

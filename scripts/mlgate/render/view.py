@@ -100,7 +100,7 @@ def _notes(evidences: Evidences, gate: GateFindings | None, refused: Mapping[str
             notes.insert(0, _override(gate.override))
         # Its first line is the headline.
         notes += [_with_links(line, context) for line in evidences["gate"].summary.splitlines()[1:] if line.strip()]
-        changed = [change for change in gate.changes if change.kind == "rule"]
+        changed = [change for change in gate.changes if change.kind == "rule" and not sections.is_training_setting(change)]
         if changed:
             whose = "the baseline’s rules decided" if gate.rules_from == "baseline" else "this change’s own rules decided"
             weaker = sum(change.is_weakening for change in changed)

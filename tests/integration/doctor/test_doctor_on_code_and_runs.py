@@ -48,6 +48,33 @@ def test_the_first_word_of_a_command_is_looked_for(tmp_path: Path, command: str,
     assert bool(finding.advice) == (status == "problem")
 
 
+@pytest.mark.parametrize(
+    ("command", "has_torchrun", "status", "text"),
+    [
+        ("train.py --epochs 3", True, "ok", "train.command: torchrun train.py --epochs 3"),
+        ("python train.py", True, "ok", "train.command: torchrun train.py"),
+        ("-m my.package", True, "ok", "train.command: torchrun -m my.package"),
+        ("trian.py", True, "problem", "train.command: no file 'trian.py'"),
+        ("-O train.py", True, "problem", "train.command: expected a script or '-m module' for torchrun to run"),
+        ("train.py", False, "problem", "train.launcher: no program 'torchrun' on PATH"),
+    ],
+)
+def test_what_torchrun_will_run_is_looked_for_as_torchrun_takes_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str, has_torchrun: bool, status: str, text: str
+) -> None:
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for name in ("python", *(["torchrun"] if has_torchrun else [])):
+        (programs / name).write_text("#!/bin/sh\necho Python 3.12.0\n")
+        (programs / name).chmod(0o755)
+    monkeypatch.delenv("MLGATE_USER_PYTHON", raising=False)
+    monkeypatch.setenv("PATH", f"{programs}:/usr/bin:/bin")
+    root = project(tmp_path / "r", f"{command}, launcher: torchrun")
+    finding = the_one(examined(root, "Your code"), text)
+    assert finding.status == status
+    assert finding.text.startswith(text)
+
+
 def test_every_command_is_looked_at_and_none_is_run(tmp_path: Path) -> None:
     more = "checks: [touch a]\ndata: {prepare: touch b}\n"
     config = MINIMAL_CONFIG.replace("python train.py", "touch c").replace("  metrics:", "  predict: touch d\n  holdout: [h]\n  metrics:")

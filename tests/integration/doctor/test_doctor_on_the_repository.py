@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from integration.doctor.diagnoses import examined, said, the_one
 from support import MINIMAL_CONFIG, commit_files, git, make_repository
 
@@ -65,3 +67,20 @@ def test_a_store_that_cannot_be_reached(tmp_path: Path) -> None:
     root = make_repository(tmp_path / "r", {"mlgate.yaml": MINIMAL_CONFIG + "store: git\n"})
     git(root, "remote", "add", "origin", str(tmp_path / "gone.git"))
     assert {finding.exit_code for finding in examined(root, "Git") if finding.status == "problem"} == {3}
+
+
+@pytest.mark.parametrize(
+    ("ignored", "is_warned"),
+    [("", True), ("out/\n", False), ("out/checkpoints/\n", False), ("*.zip\n", True), ("out/checkpoints/*\n", False)],
+)
+def test_checkpoints_that_git_would_take_are_told_before_they_are_committed(tmp_path: Path, ignored: str, is_warned: bool) -> None:
+    config = MINIMAL_CONFIG.replace("train: {", "train: {checkpoints: out/checkpoints, ")
+    root = make_repository(tmp_path / "r", {"mlgate.yaml": config, ".gitignore": ignored})
+    lines = [line for line in said(examined(root, "Git")) if "train.checkpoints" in line]
+    text = "! train.checkpoints.path: Git does not ignore out/checkpoints/, and 'git add' takes the checkpoints"
+    assert lines == ([f"{text} → put out/checkpoints/ into .gitignore"] if is_warned else [])
+
+
+def test_without_an_origin_github_is_not_asked_and_no_repository_is_called_none_of_its(tmp_path: Path) -> None:
+    root = make_repository(tmp_path / "r")
+    assert "– not asked: there is no remote 'origin'" in said(examined(root, "GitHub", GH_TOKEN="ghp_x"))

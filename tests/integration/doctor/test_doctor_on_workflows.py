@@ -147,3 +147,32 @@ def test_mixed_versions_are_a_problem(tmp_path: Path) -> None:
 def test_the_check_to_require_is_known(tmp_path: Path, name: str, expected: list[str]) -> None:
     root = project(tmp_path / "r", template(name))
     assert workflows.expected_checks(Subject.open(root, "mlgate.yaml", {})) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "train", "warned", "advice"),
+    [
+        ("pull-request-self-hosted-gpu", "timeout: 6h, gpu: {}", "", ""),
+        (
+            "pull-request-self-hosted-gpu",
+            "timeout: 12h, gpu: {wait: 2h}",
+            "the runner ends it after 450 minutes, which is less than train.gpu.wait (2h) and train.timeout (12h) take",
+            "set timeout-minutes: 870, or shorten them in mlgate.yaml",
+        ),
+        ("pull-request-self-hosted-gpu", "timeout: 8h", "after 450 minutes, which is less than train.timeout (8h)", "shorten it"),
+        ("pull-request", "timeout: 6h", "", ""),
+        ("pull-request", "timeout: 6h, gpu: {}", "after 360 minutes, which is less than", "set train-timeout-minutes: 450, or"),
+    ],
+)
+def test_a_job_that_ends_before_its_training_may_is_told(tmp_path: Path, name: str, train: str, warned: str, advice: str) -> None:
+    config = MINIMAL_CONFIG.replace("python train.py", f"python train.py, {train}")
+    findings = examined(project(tmp_path / "r", template(name), config=config), "Workflow")
+    told = [finding for finding in findings if "the runner ends it" in finding.text]
+    assert len(told) == bool(warned)
+    assert all(warned in one.text and advice in one.advice and one.status == "warning" for one in told)
+
+
+def test_a_time_that_an_expression_says_is_not_guessed_at(tmp_path: Path) -> None:
+    workflow = template("pull-request-self-hosted-gpu").replace("timeout-minutes: 450", "timeout-minutes: ${{ vars.MINUTES }}")
+    config = MINIMAL_CONFIG.replace("python train.py", "python train.py, timeout: 30h")
+    assert not any("the runner ends it" in line for line in said(examined(project(tmp_path / "r", workflow, config=config), "Workflow")))

@@ -11,7 +11,7 @@ from mlgate.config import ReportConfig
 from mlgate.evidence import CurvePoint, ProgressFindings, TrainFindings
 from mlgate.render import figures, markdown, plots, view
 from mlgate.render.document import Curve, Curves, Figure, Panel, ReportView
-from report_cases import BASELINE, CASES, HOSTILE, PULL_REQUEST, better, on_gpus, preempted, resumed, wrong_machine
+from report_cases import BASELINE, CASES, HOSTILE, PREFLIGHT, PULL_REQUEST, better, on_gpus, preempted, resumed, wrong_machine
 
 
 def built(evidences: Any, how: Any = "mermaid") -> ReportView:
@@ -236,3 +236,12 @@ def test_small_numbers_are_drawn_as_what_they_are() -> None:
     drawn = figures.figure(curves, "mermaid")
     assert "line [0.00000025, " in drawn
     assert ", 0.000000001]" in drawn
+
+
+@pytest.mark.parametrize(("made", "is_told"), [(resumed, True), (CASES["reused_result"], False)])
+def test_a_warning_about_this_machine_is_told_where_something_ran_on_it(made: Any, is_told: bool) -> None:
+    evidences = made()
+    preflight = PREFLIGHT.model_copy(update={"warnings": ["GPU 0: memory rows were remapped"]})
+    findings = train(evidences).model_copy(update={"preflight": preflight})
+    evidences = {**evidences, "train": evidences["train"].model_copy(update={"findings": findings})}
+    assert ("memory rows were remapped" in section(evidences)) == is_told

@@ -16,6 +16,7 @@ from mlgate.stages.doctor.findings import Finding, ok, problem, unneeded, warnin
 from mlgate.stages.doctor.subject import Subject
 from mlgate.stages.job import commands
 from mlgate.stages.training import machine as preflight
+from mlgate.training import launcher
 
 _TIMEOUT_S = 8
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=\S*$")
@@ -34,6 +35,9 @@ def look(subject: Subject) -> Iterator[Finding]:
     yield ok(f"{interpreter}: {version}") if version else problem(f"{interpreter}: does not start", "name another in MLGATE_USER_PYTHON")
     for key, command in _commands(subject.config) if subject.config else []:
         yield from _command(subject.root, key, command, environ)
+    train = subject.config.train if subject.config else None
+    if train is not None and train.launcher == "torchrun":
+        yield from _torchrun(subject.root, train.command, environ)
 
 
 def look_at_gpu(subject: Subject) -> Iterator[Finding]:
@@ -77,7 +81,7 @@ def _commands(config: Config) -> list[tuple[str, str]]:
     found = [(f"checks[{place}]", command) for place, command in enumerate(config.checks)]
     named = {
         "data.prepare": config.data.prepare,
-        "train.command": config.train.command if config.train else None,
+        "train.command": config.train.command if config.train and config.train.launcher == "shell" else None,
         "evaluation.predict": config.evaluation.predict,
     }
     return found + [(key, command) for key, command in named.items() if command is not None]
@@ -97,6 +101,24 @@ def _command(root: Path, key: str, command: str, environ: Mapping[str, str]) -> 
         yield problem(f"{key}: no file '{words[1]}'", "correct the command; it runs in the folder of mlgate.yaml")
     else:
         yield ok(f"{key}: {commands.short(command)}")
+
+
+def _torchrun(root: Path, command: str, environ: Mapping[str, str]) -> Iterator[Finding]:
+    """Whether torchrun is there, and the script that it will run."""
+    try:
+        program = launcher.program(command)
+    except InputError as error:
+        yield problem(str(error))
+        return
+    script = program.split()[0]
+    if _kind(root, "torchrun", environ) is None:
+        yield problem(
+            "train.launcher: no program 'torchrun' on PATH", "install PyTorch, or activate its environment; in CI, setup-command does that"
+        )
+    elif _SCRIPT.match(script) and not (root / script).is_file():
+        yield problem(f"train.command: no file '{script}'", "correct the command; it runs in the folder of mlgate.yaml")
+    else:
+        yield ok(f"train.command: torchrun {commands.short(program)}")
 
 
 def _kind(root: Path, word: str, environ: Mapping[str, str]) -> str | None:

@@ -22,6 +22,9 @@ def look(subject: Subject) -> Iterator[Finding]:
         return
     yield from _owners(subject)
     at = subject.hosted
+    if at is None and subject.origin is None:
+        yield unneeded("not asked: there is no remote 'origin'")
+        return
     if at is None:
         yield unneeded("origin is no repository on GitHub", "of an Enterprise Server, name it in GH_HOST")
         return

@@ -40,6 +40,7 @@ def look(subject: Subject) -> Iterator[Finding]:
         yield ok("the history is complete")
     if git.try_text(root, "ls-files", "--", ".mlgate"):
         yield problem(".mlgate: mlgate's own folder, and Git tracks files in it", "run 'git rm -r --cached .mlgate' and commit")
+    yield from _checkpoints(subject)
     if subject.workspace is not None and not git.is_shallow(root):  # to find it there would fetch history
         try:
             base = lineage.baseline_commit(subject.workspace)
@@ -50,6 +51,18 @@ def look(subject: Subject) -> Iterator[Finding]:
             yield unneeded(f"baseline: none yet ({base.how}); thresholds alone will decide")
         else:
             yield ok(f"baseline of a run from here: {base.commit[:12]} ({base.how})")
+
+
+def _checkpoints(subject: Subject) -> Iterator[Finding]:
+    """Whether Git leaves the folder alone that the training writes to: what was committed there, every later training would begin with."""
+    train = subject.config.train if subject.config else None
+    if train is None or train.checkpoints is None:
+        return
+    path = train.checkpoints.path
+    if git.try_text(subject.root, "check-ignore", "--", f"{path}/checkpoint") is None:
+        yield warning(
+            f"train.checkpoints.path: Git does not ignore {path}/, and 'git add' takes the checkpoints", f"put {path}/ into .gitignore"
+        )
 
 
 def look_at_origin(subject: Subject) -> Iterator[Finding]:

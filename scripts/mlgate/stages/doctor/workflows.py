@@ -8,12 +8,15 @@ from pathlib import Path
 import mlgate
 from mlgate import git
 from mlgate.config import Config
+from mlgate.config.values import duration_text
 from mlgate.forge import workflow_files
 from mlgate.forge.workflow_files import Job, Use, Workflow
 from mlgate.stages.doctor.findings import Finding, ok, problem, unneeded, warning
 from mlgate.stages.doctor.subject import Subject
 
 REUSABLE = Path(__file__).resolve().parents[4] / ".github" / "workflows"
+_ROOM_MINUTES = 30
+"""For what a training job does besides: evaluation, data, checkpoints."""
 # Where a job calls actions of ours itself: what gate and report do with the token.
 _OF_GATE = {"contents": "read", "actions": "read"}
 # What compares no commits, and so needs no history: with what it needs of the token.
@@ -121,8 +124,26 @@ def _job(workflow: Workflow, job: Job, subject: Subject) -> Iterator[Finding]:
         yield warning(
             f"{where}: the checkout leaves the token on the disk, where code of the pull request finds it", "set persist-credentials: false"
         )
+    yield from _time(where, job, subject.config)
     if job.decides and not job.runs_always:
         yield problem(f"{where}: skipped when a job before it fails, and a skipped check counts as passed", "give it if: always()")
+
+
+def _time(where: str, job: Job, config: Config | None) -> Iterator[Finding]:
+    """Whether mlgate ends a training that takes too long, or the runner, which leaves it ten seconds."""
+    train = config.train if config else None
+    if train is None or job.training_minutes is None:
+        return
+    asked = {"train.gpu.wait": train.gpu.wait if train.gpu else 0, "train.timeout": train.timeout}
+    needed = sum(asked.values())
+    if needed <= job.training_minutes * 60:
+        return
+    key = "train-timeout-minutes" if any(use.reusable for use in job.uses) else "timeout-minutes"
+    named = " and ".join(f"{name} ({duration_text(seconds)})" for name, seconds in asked.items() if seconds)
+    yield warning(
+        f"{where}: the runner ends it after {job.training_minutes:,} minutes, which is less than {named} take, and leaves it ten seconds",
+        f"set {key}: {(needed + 59) // 60 + _ROOM_MINUTES}, or shorten {'them' if ' and ' in named else 'it'} in mlgate.yaml",
+    )
 
 
 def _permissions(job: Job, config: Config | None) -> dict[str, str]:

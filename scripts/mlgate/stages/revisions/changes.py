@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from mlgate import config as configuration
 from mlgate import git
-from mlgate.config import GENERATED_CONFIG, Config
+from mlgate.config import GENERATED_CONFIG, Config, values
 from mlgate.data import dvc_files
 from mlgate.data.checkout import lfs_oid
 from mlgate.data.dvc_files import is_dvc_file
@@ -178,6 +178,15 @@ def _judges(config: Config) -> list[str]:
     return [path for path in dict.fromkeys(paths) if "." in path]
 
 
+_WITH_UNIT: Mapping[str, Callable[[int], str]] = {
+    **dict.fromkeys(
+        ("train.timeout", "train.grace", "train.gpu.wait", "train.checkpoints.every", "evaluation.latency.timeout"), values.duration_text
+    ),
+    **dict.fromkeys(("train.gpu.memory", "train.gpu.disk", "train.gpu.shared_memory"), values.size_text),
+}
+"""Settings that mlgate.yaml has with a unit, and how they are written so."""
+
+
 def _settings(config: Config) -> dict[str, str]:
     """Every setting of mlgate.yaml that is about how a model is made and judged, as text by the name a report calls it."""
     document = config.model_dump(mode="json", by_alias=True)
@@ -188,6 +197,7 @@ def _settings(config: Config) -> dict[str, str]:
     settings = {"model": config.model, **_flat("store", document["store"]), **_flat("inputs", document["inputs"])}
     for section in ("checks", "data", "train", "evaluation", "gate"):
         settings.update(_flat(section, document[section]))
+    settings |= {key: value_text(int(settings[key])) for key, value_text in _WITH_UNIT.items() if key in settings}
     for contract in config.data.contracts:
         key = contract_changes.setting(contract)
         rules_at = contract.schema_ or ("rules about files" if contract.form == "files" else "rules in short form")
