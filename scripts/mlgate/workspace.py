@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import posixpath
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,11 @@ from typing import Any
 from mlgate import config as configuration
 from mlgate import context as run_context
 from mlgate import evidence as records
-from mlgate import git, worktree
+from mlgate import git
 from mlgate.config import Config
 from mlgate.console import Console
 from mlgate.context import RunContext
+from mlgate.data.dvc_files import locked_outputs
 from mlgate.errors import InfrastructureError, InputError
 from mlgate.evaluation import seeds
 from mlgate.evidence import Annotation, DataRef, Evidence, FileRef, Record, Status, Subject
@@ -177,9 +179,7 @@ class Workspace:
         if self.commit is None:
             return False
         evaluation = self.config.evaluation
-        samples = evaluation.latency.samples if evaluation.latency else None
-        predicted = [*filter(None, [evaluation.predictions, samples]), *evaluation.perturbed.values()]
-        return not worktree.is_clean(self.root, but_for=[*predicted, *evaluation.metrics_files, *seeds.written(self.root, evaluation)])
+        return not _is_clean(self.root, but_for=[*evaluation.written_files, *seeds.written(self.root, evaluation)])
 
     def subject(self, data: list[DataRef]) -> Subject:
         return Subject(
@@ -189,6 +189,26 @@ class Workspace:
             run=self.context.run,
             data=data,
         )
+
+
+def _is_clean(root: Path, but_for: Iterable[str]) -> bool:
+    """Whether nothing that Git tracks differs from the commit.
+
+    Args:
+        root: the working directory, inside a Git repository.
+        but_for: files a training writes, relative to `root`; dvc.lock and the outputs it records are known.
+    """
+    top = git.require_repository(root)
+    listed = git.try_text(top, "diff", "--name-only", "-z", "HEAD")
+    if listed is None:
+        return False
+    changed = [name for name in listed.split("\0") if name]
+    folder = root.relative_to(top).as_posix()
+    written = {posixpath.normpath(f"{folder}/{name}") for name in but_for}
+    for name in changed:
+        if posixpath.basename(name) == "dvc.lock" and (top / name).is_file():
+            written |= {name, *locked_outputs((top / name).read_bytes(), posixpath.dirname(name))}
+    return all(name in written or any(name.startswith(f"{path}/") for path in written) for name in changed)
 
 
 def _as_judged(root: Path, commit: str, config_path: str, own: Config) -> tuple[Config, bytes]:

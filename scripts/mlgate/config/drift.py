@@ -57,7 +57,7 @@ class DriftConfig(Section):
     min_rows: Annotated[int, Field(ge=20)] = 200
     """With fewer rows on either side there is too little data to tell."""
     multivariate: bool | None = None
-    """Whether a classifier is told to tell the rows of both apart, which finds what no column shows alone. Left out: where the rows of
+    """Whether a classifier tries to tell the rows of both apart, which finds what no column shows alone. Left out: where the rows of
     both are there; `true` reads them also where a profile would do."""
 
     @property

@@ -128,6 +128,12 @@ class EvaluationConfig(Section):
     makes beside them. What Git tracks is there anyway."""
 
     @property
+    def written_files(self) -> list[str]:
+        """Files that a training writes to be evaluated, but for those that `seeds` and `seed_metrics` stand for."""
+        samples = self.latency.samples if self.latency is not None else None
+        return [*filter(None, [self.predictions, samples]), *self.perturbed.values(), *self.metrics_files]
+
+    @property
     def references(self) -> list[str]:
         """`metrics`, none of them where they are left out."""
         return self.metrics or []

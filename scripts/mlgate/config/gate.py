@@ -163,3 +163,7 @@ class GateConfig(Section):
         """One-sided confidence of every bound, after `holdout.reuse`."""
         spent = self.holdout.budget if self.holdout.reuse == "bonferroni" else 1
         return 1 - (1 - self.confidence) / spent if spent > 1 else self.confidence
+
+    def is_blocking(self, rule: RuleConfig) -> bool:
+        """Whether a rule closes the gate where the holdout cannot settle it."""
+        return (rule.cannot_tell or self.cannot_tell) == "block"

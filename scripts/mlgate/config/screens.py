@@ -80,14 +80,14 @@ class ShiftScreen(ScreenConfig):
 
 class TargetLeakageScreen(ScreenConfig):
     at_least: Share = 0.98
-    """From which share of the label's variation on that one column explains is too good to be true."""
+    """A column that by itself explains this share of the label's variation, or more, is too good to be true."""
     columns: Annotated[list[NonEmpty], Field(alias="except")] = []
-    """Columns that may."""
+    """Columns that may explain as much."""
 
 
 class PersonalDataScreen(ScreenConfig):
     columns: Annotated[list[NonEmpty], Field(alias="except")] = []
-    """Columns that may hold some."""
+    """Columns that may hold personal data."""
 
 
 class BiasScreen(ScreenConfig):
@@ -103,7 +103,7 @@ class ScreensConfig(Section):
     train: DataPlace
     """The data a model is trained on."""
     holdout: DataPlace | None = None
-    """The data it is judged by. Left out: what takes two cannot be looked for."""
+    """The data it is judged by. Left out: what takes both to be seen (`leakage`, `shift`) is not looked for."""
     label: NonEmpty | None = None
     """Column of the label."""
     id: NonEmpty | None = None
@@ -139,7 +139,7 @@ class ScreensConfig(Section):
     shift: ShiftScreen = ShiftScreen()
     """Columns distributed otherwise in train than in the holdout."""
     target_leakage: TargetLeakageScreen = TargetLeakageScreen()
-    """Columns that predict the label alone."""
+    """Columns each of which predicts the label by itself."""
     redundant_columns: ScreenConfig = ScreenConfig()
     """Columns with one value only, or equal to another."""
     hidden_unicode: ScreenConfig = ScreenConfig()

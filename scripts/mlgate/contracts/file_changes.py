@@ -41,7 +41,7 @@ def _allows_more(old: Any, new: Any) -> bool:
 
 
 def _is_another_set(old: Any, new: Any) -> bool:
-    """Of classes: one less need not be there, and one more is no stranger."""
+    """Whether other classes are named: a class that is gone need not be there any more, and files of a new one are no strangers."""
     return old is not None and (new is None or set(new) != set(old))
 
 

@@ -9,7 +9,7 @@ from mlgate.contracts.model import Fresh
 from mlgate.contracts.short_form import duration
 
 _AHEAD = timedelta(days=1)
-"""So far may a time be in the future: one without a zone that is not UTC, a clock that is wrong."""
+"""How far in the future a time may lie: one without a zone may not be UTC's, and clocks are wrong."""
 
 
 def staleness(rule: Fresh, newest: datetime | None, now: datetime, *, is_date: bool) -> str | None:

@@ -93,7 +93,7 @@ def is_same(expected: str, found: str) -> bool:
 
 
 def is_coercible(dtype: pl.DataType, expected: str) -> bool:
-    """Whether a column is of that type, or becomes it without a thought: Polars then asks only of whole numbers whether they fit."""
+    """Whether a column is of that type, or of one whose values it takes as they are; whether whole numbers fit, Polars still asks."""
     import polars as pl
 
     if limits(expected) is not None:

@@ -77,7 +77,7 @@ class Compiled:
     judge: Callable[[Facts], BrokenRule | None] | None = None
     """What the aggregates say of the table as such."""
     is_whole_first: bool = False
-    """Whether that stands in place of the rows; else the rows, where there are any, stand in place of that."""
+    """Which is told where both the table as such and single rows break the rule: the table, else the rows."""
     mask: pl.Expr | None = None
     """Rows that break the rule; never null."""
     mask_text: str | None = None
@@ -296,7 +296,8 @@ class Compiler:
         return self._masked(rule, mask, rule.column)
 
     def _not_computable(self, rule: OfColumn) -> Compiled:
-        """Of a column of another type than the contract says, that is said once; of any other, that the rule makes no sense there."""
+        """A rule that makes no sense for a column's type: it says that it cannot be computed. Where the contract asks for another type, the
+        rule about the type has said enough."""
         import polars as pl
 
         dtype = self.schema[rule.column]
@@ -486,7 +487,7 @@ def is_one_of(cells: pl.Expr, dtype: pl.DataType, values: tuple[Scalar, ...]) ->
 
 
 def _is_any(cells: pl.Expr, tests: list[pl.Expr]) -> pl.Expr:
-    """Whether one of these is true; of a missing cell nothing, though there be no test."""
+    """Whether one of these is true; null for a missing cell, also where there is no test at all."""
     import polars as pl
 
     return pl.any_horizontal(tests) if tests else pl.when(cells.is_not_null()).then(False)

@@ -16,9 +16,14 @@ _START = b"version https://git-lfs.github.com/spec/"
 _OID = re.compile(rb"^oid (sha256:[0-9a-f]{64})$", re.MULTILINE)
 
 
+def is_lfs_pointer(content: bytes) -> bool:
+    """Whether a file's content is what Git LFS leaves in Git in place of the data."""
+    return content.startswith(_START)
+
+
 def lfs_oid(content: bytes | None) -> str | None:
     """`sha256:<hex>` of the data that a Git LFS pointer stands for; None where the content is no pointer."""
-    if content is None or len(content) >= _LARGEST_POINTER_BYTES or not content.startswith(_START):
+    if content is None or len(content) >= _LARGEST_POINTER_BYTES or not is_lfs_pointer(content):
         return None
     found = _OID.search(content)
     return found[1].decode() if found else None

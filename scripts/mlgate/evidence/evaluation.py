@@ -129,7 +129,7 @@ class Latency(Record):
     baseline_commit: Commit | None = None
     """Whose model took turns with the candidate's; None where only the candidate was measured."""
     baseline_note: Text = ""
-    """Why so, where a baseline was looked for."""
+    """Why only the candidate was measured, where a baseline was looked for."""
 
 
 MAX_LATENCY_BYTES = 10_000_000
@@ -158,7 +158,7 @@ class EvaluateFindings(Record):
     pinned: CarriedBaseline | None = None
     """The evaluation of the release that is the second of two baselines."""
     baseline_note: Text = ""
-    """Why there is none, where one was looked for."""
+    """Why there is no evaluation of a baseline, where one was looked for."""
     latency: Latency | None = None
     """None where `evaluation.latency` is left out."""
     rescored: ScoredModel | None = None

@@ -133,7 +133,7 @@ class PlannedRule(Record):
     power: float
     """What `visible_loss` and `examples_needed` are for, in (0, 1)."""
     examples_needed: int | None = None
-    """By which such a model passes with this power; None where no number would do."""
+    """Examples with which such a model passes with this power; None where no number would do."""
     method: Text = ""
     """How these were computed."""
     warning: Text = ""

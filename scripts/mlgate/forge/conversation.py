@@ -107,6 +107,8 @@ class Rerun:
     is_started: bool
     reason: str = ""
     """Why it was not."""
+    is_overtaken: bool = False
+    """Whether that is because somebody started or deleted it since it was looked at."""
 
 
 class Conversation(Forge):

@@ -56,7 +56,6 @@ class Job(BaseModel):
     name: str
     status: str
     conclusion: str | None = None
-    runner_name: str | None = None
     check_run_url: str = ""
     steps: list[Step] = []
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import quote
@@ -14,7 +13,7 @@ from pydantic import BaseModel
 from mlgate.forge import lost_runners
 from mlgate.forge.api import Need
 from mlgate.forge.client import READ_PULL_REQUESTS, Forge
-from mlgate.forge.conversation import READ_RUNS
+from mlgate.forge.conversation import READ_RUNS, Rerun
 from mlgate.forge.lost_runners import Annotation, Ended, Job
 
 READ_CHECKS = Need("checks: read", "read why a job ended")
@@ -85,15 +84,6 @@ class ListedRun(BaseModel):
         return self.run_attempt > 1 and self.triggering_actor is not None and self.triggering_actor.type == "Bot"
 
 
-@dataclass(frozen=True)
-class Again:
-    """What became of the wish to run a run's failed jobs again."""
-
-    is_started: bool
-    reason: str = ""
-    """Why it was not."""
-
-
 class LostRuns(Forge):
     """`Forge`, for whoever runs again what lost its runner."""
 
@@ -150,7 +140,7 @@ class LostRuns(Forge):
         ours = [pull for pull in pulls if pull.head.repo is not None and pull.head.repo.full_name.lower() == named]
         return {pull.number: pull.head.sha for pull in ours if pull.head.ref == run.head_branch}
 
-    def run_again(self, run: ListedRun) -> Again:
+    def rerun(self, run: ListedRun) -> Rerun:
         """Run the failed jobs of a run again, once however many ask for it.
 
         Raises:
@@ -158,9 +148,9 @@ class LostRuns(Forge):
         """
         now = self.run_now(run.id)
         if now is None:
-            return Again(is_started=False, reason="it was deleted meanwhile")
+            return Rerun(is_started=False, reason="it was deleted meanwhile", is_overtaken=True)
         if now.run_attempt != run.run_attempt or not now.is_finished:
-            return Again(is_started=False, reason=f"attempt {now.run_attempt} was started meanwhile")
+            return Rerun(is_started=False, reason=f"attempt {now.run_attempt} was started meanwhile", is_overtaken=True)
         path = f"{self._repository}/actions/runs/{run.id}/rerun-failed-jobs"
 
         def already_started() -> Any:
@@ -169,10 +159,10 @@ class LostRuns(Forge):
 
         answer = self._api.request("POST", path, RUN_AGAIN, handled=(403, 422), already_done=already_started)
         if answer.status < 400:
-            return Again(is_started=True)
+            return Rerun(is_started=True)
         said = str(answer.data.get("message", "")) if isinstance(answer.data, dict) else ""
         if answer.status == 403 and ("not accessible" in said or not said):
             raise self._api.refused("POST", path, RUN_AGAIN, answer)
         if "already running" in said:  # another scheduler, between our look and our request
-            return Again(is_started=False, reason="it was started meanwhile")
-        return Again(is_started=False, reason=f"GitHub refuses: {said[:200] or answer.status}")
+            return Rerun(is_started=False, reason="it was started meanwhile", is_overtaken=True)
+        return Rerun(is_started=False, reason=f"GitHub refuses: {said[:200] or answer.status}")

@@ -41,17 +41,11 @@ class BranchRules:
     is_code_owner_review_required: bool = False
 
 
-class _Permissions(BaseModel):
-    push: bool = False
-    admin: bool = False
-
-
 class _Repository(BaseModel):
     full_name: str
     default_branch: str
     private: bool
     archived: bool = False
-    permissions: _Permissions = _Permissions()
 
 
 class _Rule(BaseModel):
@@ -71,8 +65,6 @@ class Repository:
     default_branch: str
     is_private: bool
     is_archived: bool
-    may_push: bool
-    """Whether the token may."""
 
 
 def hosted(remote_url: str, environ: Mapping[str, str]) -> Hosted | None:
@@ -115,7 +107,7 @@ class Settings:
         if answer.status != 200:
             return None
         found = self._parse(_Repository, answer.data, self._path)
-        return Repository(found.full_name, found.default_branch, found.private, found.archived, found.permissions.push)
+        return Repository(found.full_name, found.default_branch, found.private, found.archived)
 
     def branch_rules(self, branch: str) -> BranchRules:
         """What rulesets and classic protection of a branch ask for."""

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from mlgate.process.members import Processes
 
 _PATIENCE = 2
-"""Signals, while what they asked for is done."""
+"""So many signals are only noted; a further one ends us at once."""
 
 
 class Stop:

@@ -12,7 +12,7 @@ from pathlib import Path
 # Every process of a command inherits it, also one that left the group and the session (torchrun's workers, daemons).
 _MARK = "MLGATE_COMMAND_IDS"
 _LOOKS = 10
-"""At the processes there are, where one shows no environment; some never do."""
+"""How often the processes are looked at again while one of them shows no environment; some never show any."""
 
 
 def new_mark() -> str:

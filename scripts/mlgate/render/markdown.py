@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from tabulate import DataRow, TableFormat, tabulate
 
@@ -33,19 +35,25 @@ SUMMARY_LIMIT = 1_000_000
 """GitHub drops a job summary of more than 1 MiB whole."""
 
 _FIGURES = "figures"
-# What a reviewer misses least goes first. The tables that carry the answer are only cut when all of these are gone.
+# What a reviewer misses least goes first. The tables that carry the answer are only cut when all of these are gone, and the notes last.
 _DROP_ORDER = (
     _FIGURES,
     "plots",
     "lineage",
     "methods",
     "warnings",
+    "bias",
+    "reuse",
     "time",
     "changes",
     "training",
     "checks",
     "reproduce",
+    "remarks",
+    "screens",
+    "drift",
     "contract",
+    "also",
     "slices",
 )
 _FEW_ROWS = 20
@@ -65,7 +73,11 @@ def comment(view: ReportView, limit: int = COMMENT_LIMIT) -> str:
         rows = draft.rows_that_fit(dropped, limit, fewest)
         if rows is not None:
             return draft.compose(dropped, rows)
-    raise ValueError(f"a report needs more than {limit} bytes")
+    everything = frozenset(_DROP_ORDER)
+    too_many = bisect_left(range(len(view.notes)), True, key=lambda notes: escape.size(draft.compose(everything, 0, notes)) > limit)
+    if too_many == 0:
+        raise ValueError(f"a report needs more than {limit} bytes")
+    return draft.compose(everything, 0, too_many - 1)
 
 
 def full(view: ReportView) -> str:
@@ -97,15 +109,18 @@ class _Draft:
             low, high = (middle, high) if fits(middle) else (low, middle)
         return low
 
-    def compose(self, dropped: frozenset[str], rows: int) -> str:
+    def compose(self, dropped: frozenset[str], rows: int, notes: int | None = None) -> str:
+        """The report without the dropped sections, with so many rows of the long tables and, where that is given, of the notes."""
         view = self.view
-        kept = [section for section in view.sections if section.key not in dropped]
-        left_out = [section.title.split(":")[0].lower() for section in view.sections if section.key in dropped]
+        kept = [section for section in view.sections if _kind(section) not in dropped]
+        left_out = [section.title.split(":")[0].lower() for section in view.sections if _kind(section) in dropped]
+        if notes is not None:
+            left_out.append(numbers.count(len(view.notes) - notes, "note"))
         composed = render_markdown(
             "report.md.j2",
             view=view,
             because=Markdown(spans(view.answer.because)),
-            notes=[Markdown(spans(note)) for note in view.notes],
+            notes=self._notes[:notes],
             comparison=Markdown(self._table(view.comparison, rows)) if view.comparison else None,
             caption=Markdown(spans(view.caption)) if view.caption else None,
             sections=self._sections(kept, dropped, rows),
@@ -114,6 +129,10 @@ class _Draft:
             footer=Markdown(spans(view.footer)),
         )
         return re.sub(r"\n{3,}", "\n\n", composed).strip() + "\n"
+
+    @cached_property
+    def _notes(self) -> list[Markdown]:
+        return [Markdown(spans(note)) for note in self.view.notes]
 
     def _sections(self, kept: Sequence[Section], dropped: frozenset[str], rows: int) -> list[tuple[Markdown, bool, Markdown]]:
         """What is unfolded because it is why, then the rules, then the rest."""
@@ -166,6 +185,11 @@ class _Draft:
 
     def _whole(self) -> str:
         return escape.link("the full report", self.view.run_url) if self.view.run_url else "the full report"
+
+
+def _kind(section: Section) -> str:
+    """What `_DROP_ORDER` calls a section: there is one for each further baseline, `also-0`, `also-1`."""
+    return "also" if section.key.startswith("also-") else section.key
 
 
 def spans(line: Line) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 
 from mlgate import console
@@ -89,8 +90,8 @@ def rounded_up(number: float) -> float:
 
 
 def duration(seconds: float) -> str:
-    """`0.4 s`, `12 s`, `3 min 20 s`, `2 h 5 min`, never broken over two lines."""
-    return console.duration(seconds).replace(" ", NBSP)
+    """`0.4 s`, `12 s`, `3 min 20 s`, `2 h 5 min`, no number parted from its unit."""
+    return re.sub(r"(?<=\d) ", NBSP, console.duration(seconds))
 
 
 def size(count: int) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable
 
-from mlgate.config import GENERATED_CONFIG
+from mlgate.config import GENERATED_CONFIG, TrainConfig
 from mlgate.context import RunContext
 from mlgate.evidence import (
     STAGES,
@@ -149,9 +149,9 @@ def changes(evidences: Evidences) -> Section | None:
     gate = findings_of(evidences, "gate", GateFindings)
     if gate is None or (gate.baseline is None and not gate.changes):
         return None
-    by_kind = {kind: [change for change in gate.changes if change.kind == kind] for kind in ("rule", "parameter", "data", "code")}
+    by_kind = {kind: [change for change in gate.changes if _kind(change) == kind] for kind, _ in _KINDS}
     blocks: list[Block] = []
-    for kind, heading in (("rule", "Rule"), ("parameter", "Parameter"), ("data", "Data")):
+    for kind, heading in (("rule", "Rule"), ("setting", "Training"), ("parameter", "Parameter"), ("data", "Data")):
         if by_kind[kind]:
             blocks.append(_changes_table(heading, kind, by_kind[kind]))
     if by_kind["code"]:
@@ -180,7 +180,18 @@ def _changes_table(heading: str, kind: str, changed: list[Change]) -> Table:
     return Table((heading, "Baseline", "Candidate", *(("Effect",) if has_weaker else ())), "lll" + "l" * has_weaker, rows, unit=kind)
 
 
-_KINDS = (("rule", "rule"), ("parameter", "parameter"), ("data", "data set"), ("code", "code file"))
+_KINDS = (("rule", "rule"), ("setting", "training setting"), ("parameter", "parameter"), ("data", "data set"), ("code", "code file"))
+_OF_TRAINING = tuple(f"train.{name}" for name in TrainConfig.model_fields)
+
+
+def is_training_setting(change: Change) -> bool:
+    """Whether it says how the model is made, and no word on whether it may be merged: a GPU, a price, a time limit."""
+    named = any(change.name == name or change.name.startswith(f"{name}.") for name in _OF_TRAINING)
+    return change.kind == "rule" and named and not change.is_weakening
+
+
+def _kind(change: Change) -> str:
+    return "setting" if is_training_setting(change) else change.kind
 
 
 def time(evidences: Evidences) -> Section | None:
@@ -228,13 +239,8 @@ def lineage(evidences: Evidences, context: RunContext) -> Section | None:
         row("Head of the pull request", Code(context.head_sha))
     gate = findings_of(evidences, "gate", GateFindings)
     if gate is not None and gate.baseline is not None:
-        baseline = gate.baseline
-        row(
-            "Baseline",
-            *((Code(baseline.commit), ", ") if baseline.commit else ()),
-            f"{baseline.how}; its evaluation from: {baseline.source}",
-        )
-        rows += [(("Second baseline",), _second(one.baseline)) for one in gate.also]
+        row("Baseline", *_which(gate.baseline))
+        rows += [(("Second baseline",), _which(one.baseline)) for one in gate.also]
     row("Configuration", Code(f"sha256:{subject.config_sha256}"))
     if gate is not None:
         row("Rules", "those of the baseline commit" if gate.rules_from == "baseline" else "those of this commit")
@@ -257,7 +263,8 @@ def lineage(evidences: Evidences, context: RunContext) -> Section | None:
     return Section("lineage", "Lineage", (Table(("What", "Which"), "ll", tuple(rows), unit="row"),))
 
 
-def _second(baseline: BaselineRef) -> Line:
+def _which(baseline: BaselineRef) -> Line:
+    """Its commit, how that was found, and where its evaluation is from."""
     return (*((Code(baseline.commit), ", ") if baseline.commit else ()), f"{baseline.how}; its evaluation from: {baseline.source}")
 
 

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     import polars as pl
 
 Kind = Literal["number", "text", "time", "boolean", "nested", "nothing"]
-ROW_NUMBERS = 10
 _SAMPLE_ROWS = 20_000
 _SAMPLE_CELLS = 20_000_000
 _LEAST_SAMPLE = 1_000

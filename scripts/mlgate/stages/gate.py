@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 from mlgate.config import Config, kind_of_baseline
 from mlgate.errors import InfrastructureError, InputError, RefusedError
 from mlgate.evaluation import predictions, recognition
-from mlgate.evidence import Comparison, GateFindings, ScoredModel
+from mlgate.evidence import Comparison, GateFindings, ScoredModel, Status
 from mlgate.stages.baseline import lookup
 from mlgate.stages.baseline.lookup import Baseline
 from mlgate.stages.decision import candidate as candidates
@@ -109,8 +108,8 @@ def _ledger(workspace: Workspace, candidate: Candidate, baseline: Baseline | Non
 
 
 def _climbing(ledger: Ledger | None, asked: Config, store: Store) -> Callable[[list[Comparison], bool], list[Comparison]]:
-    """What the rules make of rows before they are held against them: the Ladder, where they ask for it. It is told the rows, and whether
-    every answer is the baseline's."""
+    """What rows become before the rules are held against them: what the Ladder lets stand, where it is asked for. Called with the rows, and
+    with whether both models answer every example alike."""
     gate = asked.gate
     if ledger is None or gate.holdout.reuse != "ladder":
         return lambda rows, _: rows
@@ -118,7 +117,7 @@ def _climbing(ledger: Ledger | None, asked: Config, store: Store) -> Callable[[l
 
 
 def _with_use(workspace: Workspace, ledger: Ledger | None, asked: Config, findings: GateFindings, store: Store) -> GateFindings:
-    """Count this use of the holdout, and what all uses leave of the promise."""
+    """The findings with how often this holdout was used, this use counted, and what is left of the gate's promise by that."""
     if ledger is None:
         return findings
     gate = asked.gate
@@ -133,9 +132,10 @@ def _with_use(workspace: Workspace, ledger: Ledger | None, asked: Config, findin
 def _recorded(
     workspace: Workspace, candidate: Candidate, findings: GateFindings, store: Store, remarks: Sequence[str], use: Mapping[str, bytes]
 ) -> StageResult:
+    """The stage's result; where the commit is on the default branch, after its evaluation was recorded as a baseline of later runs."""
     how = f"open, {override.words(findings.override)}; without that" if findings.override else "open" if findings.is_open else "closed"
     summary = "\n".join([f"gate {how}: {findings.headline}", *remarks])
-    status: Any = "passed" if findings.is_open else "failed"
+    status: Status = "passed" if findings.is_open else "failed"
     if not recording.is_due(workspace):
         return StageResult(status=status, summary=summary, findings=findings)
     model: ScoredModel = candidate.findings.candidate

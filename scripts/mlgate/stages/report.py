@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from mlgate import evidence as records
 from mlgate import git
-from mlgate.errors import InfrastructureError, InputError, MlgateError, RefusedError
+from mlgate.errors import InputError, MlgateError, RefusedError
 from mlgate.evidence import STAGES, Evidence, FileRef, GateFindings, Notification, ReportFindings
 from mlgate.render import html, markdown, terminal
 from mlgate.render import view as views
 from mlgate.render.document import Figure, ReportView
+from mlgate.stages.job import step_files
 from mlgate.stages.reporting import drawing, telling
 from mlgate.workspace import StageResult, Workspace
 
@@ -46,7 +47,7 @@ def run(workspace: Workspace) -> StageResult:
         if published.outdated:
             view = with_remark(view, published.outdated)
             _write(workspace.state / "report.md", markdown.full(view))
-        _add_job_summary(view, os.environ)
+        step_files.add_to_summary(markdown.comment(view, markdown.SUMMARY_LIMIT), os.environ)
         _tell(workspace, view, evidences, published)
         _write(workspace.state / "report.html", html.page(view, pictures.result()))
     return _result(workspace, view, published, _incomplete(evidences, refused))
@@ -127,17 +128,6 @@ def _document(view: ReportView) -> str:
         "evidence": view.evidence,
     }
     return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
-
-
-def _add_job_summary(view: ReportView, environ: Mapping[str, str]) -> None:
-    path = environ.get("GITHUB_STEP_SUMMARY")
-    if not path:
-        return
-    try:
-        with open(path, "a", encoding="utf-8") as stream:
-            stream.write(markdown.comment(view, markdown.SUMMARY_LIMIT))
-    except OSError as error:
-        raise InfrastructureError(f"GITHUB_STEP_SUMMARY: the job summary cannot be written: {error.strerror}") from None
 
 
 # --- pictures --------------------------------------------------------------------------------------------------------

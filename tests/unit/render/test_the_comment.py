@@ -15,7 +15,7 @@ from mlgate.config import ReportConfig
 from mlgate.context import RunContext
 from mlgate.evidence import Change, EvaluateFindings, GateFindings, ValidationFindings
 from mlgate.render import escape, markdown, view
-from mlgate.render.document import ReportView
+from mlgate.render.document import Items, ReportView, Section
 from mlgate.stages import report
 from report_cases import (
     CASES,
@@ -294,6 +294,32 @@ def test_any_limit_keeps_the_verdict_and_says_what_is_missing(limit: int) -> Non
         assert "the full report" in text
         assert text.count("<details>") == text.count("</details>")
         assert text.count("```") % 2 == 0
+
+
+@pytest.mark.parametrize("key", ["checks", "contract", "drift", "screens", "bias", "also-0", "also-1", "remarks", "reuse", "slices"])
+def test_no_section_can_be_too_long_for_a_comment(key: str) -> None:
+    lines = Items(tuple((f"{'long ' * 40}{number}",) for number in range(500)))
+    built = dataclasses.replace(shown(better()), sections=(Section(key, "Said at length: 500", (lines,)),))
+    text = markdown.comment(built)
+    assert escape.size(text) <= markdown.COMMENT_LIMIT
+    assert text.startswith("### ✅ digits: may be merged")
+    assert "Left out here for its length: said at length. All of it is in" in text
+
+
+def test_of_notes_too_many_for_a_comment_the_first_stay() -> None:
+    built = dataclasses.replace(shown(better()), notes=tuple((f"{number}: {'much is to be said of it ' * 25}",) for number in range(300)))
+    text = markdown.comment(built)
+    assert 0.95 * markdown.COMMENT_LIMIT < escape.size(text) <= markdown.COMMENT_LIMIT
+    kept = text.count("> **Note:**")
+    assert "> **Note:** 0: much" in text
+    assert f"> **Note:** {kept - 1}: much" in text
+    assert f"{300 - kept:,} notes. All of it is in" in text
+    assert markdown.full(built).count("> **Note:**") == 300
+
+
+def test_every_section_of_a_report_can_be_left_out_of_a_comment() -> None:
+    there = {markdown._kind(section) for case in CASES.values() for section in shown(case()).sections}
+    assert there <= set(markdown._DROP_ORDER)
 
 
 def hostile_and_long() -> Any:

@@ -87,7 +87,8 @@ def _sort_in(found: Listing, entry: os.DirEntry[str], path: str, inside: str) ->
 
 
 def data_matcher(ignored: Sequence[str]) -> Callable[[str], bool]:
-    """Whether a path is one of the data's, and none that is to be ignored: a pattern without a slash is one of a name, in any folder."""
+    """A test of whether a path is data: no file of the system's, and none to be ignored. A pattern without a slash is about a file's name,
+    in any folder."""
     meant = (rf"(?s:{'' if '/' in one else '(?:.*/)?'}{fnmatch.translate(one)})" for one in ignored)
     left_out = re.compile("|".join(meant) or r"(?!)")
     return lambda path: path.rpartition("/")[2] not in _NEVER_DATA and left_out.match(path) is None

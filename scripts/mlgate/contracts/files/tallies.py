@@ -42,9 +42,9 @@ class Tally:
         )
 
 
-def of_all(rule: str, column: str | None = None) -> BrokenRule:
+def of_all(rule: str) -> BrokenRule:
     """A rule that the folder breaks as such."""
-    return BrokenRule(column=column, rule=shown(rule)[:_MAX_RULE_LENGTH], rows=0, share=0.0, row_numbers=[])
+    return BrokenRule(column=None, rule=shown(rule)[:_MAX_RULE_LENGTH], rows=0, share=0.0, row_numbers=[])
 
 
 def shown(name: str) -> str:

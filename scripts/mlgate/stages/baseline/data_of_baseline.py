@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from mlgate import git
+from mlgate.data import checkout
 from mlgate.errors import InfrastructureError
 from mlgate.evaluation.dvc_history import History, NotThereError, NotTrackedError, open_history
 from mlgate.evidence import DataRef
 
 Source = Literal["dvc outputs", "git"]
+_AT_ONCE_BYTES = 64 * 2**20
 
 
 class EarlierData:
@@ -68,27 +69,42 @@ class EarlierData:
                 self._history.check_current(path)
             else:
                 return "dvc outputs"
-        listed = git.try_text(self._root, "ls-tree", "-r", "-z", "--name-only", self._commit, "--", f"./{path}") or ""
-        names = [name for name in listed.split("\0") if name]
-        if not names:
+        listed = git.try_text(self._root, "ls-tree", "-r", "-l", "-z", self._commit, "--", f"./{path}") or ""
+        files = [(*described.split()[2:], name) for described, _, name in (line.partition("\t") for line in listed.split("\0")) if name]
+        if not files:
             reason = f"; {self._history_note}" if self._history_note else ""
             raise NotTrackedError(f"{path} is neither in DVC nor in Git at {self._commit[:12]}{reason}")
-        for name in names:
-            self._write(name)
+        for batch in _batches(files):
+            contents = git.blobs(self._root, [oid for oid, _, _ in batch])
+            for (_, _, name), content in zip(batch, contents, strict=True):
+                self._write(name, content)
         return "git"
 
-    def _write(self, name: str) -> None:
+    def _write(self, name: str, content: bytes | None) -> None:
         if ".." in PurePosixPath(name).parts or name.startswith("/"):
             raise NotThereError(f"{name} at {self._commit[:12]} lies outside the working directory")
         target = self._folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            content = git.run(self._root, "cat-file", "blob", f"{self._commit}:./{name}")
-        except subprocess.CalledProcessError:
-            raise NotThereError(f"{name} cannot be read from Git at {self._commit[:12]}") from None
-        if content.startswith(b"version https://git-lfs"):
+        if content is None:
+            raise NotThereError(f"{name} cannot be read from Git at {self._commit[:12]}")
+        if checkout.is_lfs_pointer(content):
             raise NotThereError(f"{name} at {self._commit[:12]} is in Git LFS, which is not read")
         target.write_bytes(content)
+
+
+def _batches(files: Iterable[tuple[str, ...]]) -> Iterator[list[tuple[str, ...]]]:
+    """Files, each as (id, size, name), as many at once as memory holds without a thought: a process for each would take minutes."""
+    batch: list[tuple[str, ...]] = []
+    held = 0
+    for one in files:
+        size = int(one[1]) if one[1].isdecimal() else 0  # a submodule has none
+        if batch and held + size > _AT_ONCE_BYTES:
+            yield batch
+            batch, held = [], 0
+        batch.append(one)
+        held += size
+    if batch:
+        yield batch
 
 
 @contextmanager

@@ -40,8 +40,6 @@ def on_this_holdout(
     if baseline.predictions is None or rescored.predictions is None or rescored.task is None:
         return baseline, None
     recorded, ours = baseline.predictions, predictions.holdout_sha256(candidate)
-    if recorded is None:
-        return baseline, None
     if baseline.source == "re-scored":  # nothing else was to be had
         return baseline, Rescoring(recorded_in=None, rescored_examples=recorded.n, recorded_examples=0, disagreeing_examples=0)
     if predictions.holdout_sha256(recorded) == ours:

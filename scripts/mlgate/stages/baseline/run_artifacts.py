@@ -28,7 +28,7 @@ MAX_SETS = 100
 
 @dataclass(frozen=True)
 class Further:
-    """A model's predictions beside those of the artefact itself on the holdout itself."""
+    """A model's other predictions: on perturbed copies of the holdout, and those of further training runs on the holdout itself."""
 
     perturbed: dict[str, Predictions] = field(default_factory=dict)
     """Those on perturbed copies of the holdout, by name."""

@@ -16,7 +16,7 @@ from typing import Literal
 from mlgate import git, store
 from mlgate.config import Config, EvaluationConfig
 from mlgate.console import plain
-from mlgate.data import cache
+from mlgate.data import cache, checkout
 from mlgate.errors import InfrastructureError, InputError
 from mlgate.evaluation import loading, metric_files, perturbed, scoring, seeds
 from mlgate.evaluation.dvc_history import History, NotThereError, NotTrackedError, open_history
@@ -189,7 +189,7 @@ def _take(root: Path, commit: str, path: str, target: Path, history: History | N
     content = git.file_at(root, commit, path)
     if content is None:
         raise NotTrackedError(f"{path} is neither in DVC nor in Git at {commit[:12]}")
-    if content.startswith(b"version https://git-lfs"):
+    if checkout.is_lfs_pointer(content):
         raise NotThereError(f"{path} at {commit[:12]} is in Git LFS, which is not read")
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_bytes(content)

@@ -59,7 +59,7 @@ def _results(rules: Config, against: AgainstBaseline) -> list[RuleResult]:
             continue
         row = ruling.at_margin(row, rule.margin)
         is_unknown = row.verdict in ("cannot tell", None)
-        is_blocked = is_unknown and ruling.is_blocking(rule, rules)
+        is_blocked = is_unknown and rules.gate.is_blocking(rule)
         results.append(
             RuleResult(
                 rule=f"{rule.title} not worse than {against.name} by more than {rule.margin:g}",

@@ -20,10 +20,13 @@ from mlgate.workspace import Workspace
 
 @dataclass(frozen=True)
 class Candidate:
+    """The candidate's evaluation, verified, with its predictions."""
+
     findings: EvaluateFindings
     predictions: Predictions | None
     """None where metric files are all there is."""
     path: Path | None
+    """The file of `predictions`."""
     perturbed: dict[str, PerturbedModel] = field(default_factory=dict)
     """By the name of the set."""
     times: Times | None = None
@@ -33,6 +36,11 @@ class Candidate:
 
 
 def read(workspace: Workspace) -> Candidate:
+    """Read what `evaluate` left. Of a run that another one triggered, only what it says of its own model counts.
+
+    Raises:
+        InputError: nothing was evaluated, or a file is absent, another than the evidence names, or of other examples than the holdout.
+    """
     evidence = workspace.evidence("evaluate")
     findings = evidence.findings if evidence else None
     if not isinstance(findings, EvaluateFindings):

@@ -6,6 +6,9 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
+import numpy as np
+from numpy.typing import NDArray
+
 from mlgate.config import Config, RuleConfig
 from mlgate.evaluation.metrics import groups
 from mlgate.evaluation.predictions import Predictions
@@ -14,7 +17,7 @@ from mlgate.evidence import Comparison, RuleResult, finite
 from mlgate.render import numbers
 from mlgate.stages.decision import comparison
 from mlgate.stages.decision.comparison import Examination
-from mlgate.stages.decision.slices import columns_of
+from mlgate.stages.decision.slices import columns_of, listed
 from mlgate.stats import fairness as statistics
 from mlgate.stats import planning
 from mlgate.stats.bootstrap import seed_of
@@ -22,8 +25,6 @@ from mlgate.stats.comparison import UndefinedMetricError
 from mlgate.stats.fairness import Gap
 from mlgate.stats.intervals import Interval
 from mlgate.stats.verdict import closing_in, decide, more_examples, towards_better
-
-_NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ def results_of(rule: RuleConfig, found: Gaps, rules: Config, margin_result: Call
     if rule.margin is not None:
         results.append(margin_result())
     if names := found.unprotected.get(title):
-        words = f"; {numbers.count(len(names), 'group')} without a value, unprotected: {_listed(names)}"
+        words = f"; {numbers.count(len(names), 'group')} without a value, unprotected: {listed(names)}"
         results = [one.model_copy(update={"is_warning": one.is_passed, "reason": one.reason + words}) for one in results]
     return results
 
@@ -101,7 +102,7 @@ def _limit_result(rule: RuleConfig, limit: float, own: Interval, rules: Config, 
         return RuleResult(rule=text, metric=rule.title, is_passed=False, reason=f"{measured} is above {said}")
     if own.high <= limit:
         return RuleResult(rule=text, metric=rule.title, is_passed=True, reason=f"{measured} is at most {said}")
-    is_blocked = (rule.cannot_tell or rules.gate.cannot_tell) == "block"
+    is_blocked = rules.gate.is_blocking(rule)
     reason = f"{measured}: cannot tell whether it is at most {said}" + (f"; {open_by}" if open_by else "")
     return RuleResult(rule=text, metric=rule.title, is_passed=not is_blocked, is_warning=not is_blocked, reason=reason)
 
@@ -131,9 +132,9 @@ def _measure(examined: Examination, rule: RuleConfig, found: Gaps) -> None:
     found.open_by[title] = _open_by(column, own, own_names)
     found.unprotected[title] = [own_names[place] for place in own.undefined]
     if own.undefined:
-        listed = _listed(found.unprotected[title])
+        groups_named = listed(found.unprotected[title])
         found.remarks.append(
-            f"{rule.fairness} has no value on {numbers.count(len(own.undefined), 'group')} of '{column}', unprotected: {listed}"
+            f"{rule.fairness} has no value on {numbers.count(len(own.undefined), 'group')} of '{column}', unprotected: {groups_named}"
         )
     shown, of_shown = (gap, names) if gap is not None else (own, own_names)
     row = _row(examined, rule, shown)
@@ -158,7 +159,8 @@ def _seed(examined: Examination, rule: RuleConfig) -> int:
     return seed_of(examined.holdout_sha256 or "", rule.title)
 
 
-def _groups(predicted: Predictions) -> tuple[list[str], list]:  # type: ignore[type-arg]
+def _groups(predicted: Predictions) -> tuple[list[str], list[NDArray[np.int64]]]:
+    """Names of the groups, and which examples are in each."""
     found = [(value, index) for _, value, index in groups(predicted)]
     return [value for value, _ in found], [index for _, index in found]
 
@@ -199,10 +201,6 @@ def _open_by(column: str, gap: Gap, names: Sequence[str]) -> str:
     without = [place for place, reach in enumerate(gap.reach) if not math.isfinite(reach)]
     shown = [f"{column} = {names[gap.groups[place].place]} ({numbers.count(gap.groups[place].n, 'example')})" for place in without]
     if without:
-        return f"too few examples for any bound: {_listed(shown)}"
+        return f"too few examples for any bound: {listed(shown)}"
     widest = gap.groups[int(gap.reach.argmax())]
     return f"least is known of {column} = {names[widest.place]} ({numbers.count(widest.n, 'example')})"
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else "")

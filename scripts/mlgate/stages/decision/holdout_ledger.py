@@ -109,13 +109,16 @@ def opened(
 def climbed(
     ledger: Ledger, rows: Sequence[Comparison], store: Store, confidence: float, budget: int, *, is_same: bool = False
 ) -> list[Comparison]:
-    """Rows with the verdicts that the Ladder lets stand: a claim of better or no worse only where there is a new best, and one of no worse
-    where every answer is the baseline's.
+    """Rows with the verdicts that the Ladder lets stand: `better` and `no worse` only where the candidate is a new best on this holdout, or
+    gives the baseline's own answers; else they become `cannot tell`.
 
     Args:
+        ledger: of the holdout.
         rows: with the verdicts of their intervals.
-        is_same: whether it is.
-        confidence: of their bounds, and that all of `budget` candidates together are to keep.
+        store: has what the Ladder released before.
+        confidence: one-sided, of the rows' bounds; all of `budget` candidates together are to keep it.
+        budget: how many candidates the holdout is meant to judge.
+        is_same: whether the candidate answers every example as the baseline does.
     """
     others, own = _bests(ledger, store)
     climbed = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Literal
 
 from mlgate.config import Config
 from mlgate.evaluation import predictions
@@ -28,9 +28,23 @@ def judged(
     base: BaselineCommit,
     baseline: Baseline | None,
     rules: Config,
-    rules_from: Any,
+    rules_from: Literal["baseline", "candidate"],
     climbing: Callable[[list[Comparison], bool], list[Comparison]],
 ) -> GateFindings:
+    """What the gate finds beside the first baseline: every row, the rules held against them, the decision in words.
+
+    Args:
+        workspace: the run.
+        candidate: as it was read and checked.
+        base: the baseline commit.
+        baseline: what is compared with; None for a first model.
+        rules: the deciding configuration.
+        rules_from: whose it is.
+        climbing: what the rows become before rules are held against them (the Ladder); it is told whether both models answer all alike.
+
+    Raises:
+        InputError: there is nothing in common to compare on, or a rule is about a metric there is not.
+    """
     model = candidate.findings.candidate
     rescored, on_record = None, baseline
     if baseline is not None and candidate.predictions is not None and baseline.predictions is not None:

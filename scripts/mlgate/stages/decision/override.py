@@ -91,6 +91,7 @@ def _verified(context: RunContext, rules: Config, content: bytes, head: str) -> 
 
 
 def _why_not(context: RunContext, given: Override, wanted: str) -> str | None:
+    """Why GitHub does not bear a recorded override out; None where it does. `wanted` is the role that it takes."""
     from mlgate.forge.conversation import Conversation
 
     github = Conversation(context)

@@ -36,7 +36,7 @@ class Known:
 
     row: Comparison
     value: float | None
-    """What the model has that would stay."""
+    """The metric of a model that is as good as the baseline, which a threshold is held against; None where that is not known."""
     noise: Noise | None
     """None where there is no interval to tell from."""
     unplanned: str = ""
@@ -197,8 +197,7 @@ def _margin(rule: RuleConfig, margin: float, found: Known, rules: Config, power:
         return _unknown(text, found, "nothing says whether higher or lower is better", power)
     confidence = rules.gate.test_confidence
     expected = noise.outcomes(margin, confidence)
-    is_blocked = (rule.cannot_tell or rules.gate.cannot_tell) == "block"
-    fails = expected.worse + (expected.cannot_tell if is_blocked else 0.0)
+    fails = expected.worse + (expected.cannot_tell if rules.gate.is_blocking(rule) else 0.0)
     visible = planning.visible_loss(noise, confidence, power)
     needed = planning.examples_for_margin(noise, margin, confidence, power)
     warning = ""

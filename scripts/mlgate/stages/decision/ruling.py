@@ -239,7 +239,7 @@ def _not_asked(title: str, margin: float) -> RuleResult:
 def _margin_result(rule: RuleConfig, margin: float, row: Comparison, rules: Config) -> RuleResult:
     row = at_margin(row, margin)
     is_unknown = row.verdict in ("cannot tell", None)
-    is_blocked = is_unknown and is_blocking(rule, rules)
+    is_blocked = is_unknown and rules.gate.is_blocking(rule)
     return RuleResult(
         rule=margin_words(rule.title, margin),
         metric=rule.title,
@@ -247,11 +247,6 @@ def _margin_result(rule: RuleConfig, margin: float, row: Comparison, rules: Conf
         is_warning=is_unknown and not is_blocked,
         reason=sentence(row, rules.gate.confidence),
     )
-
-
-def is_blocking(rule: RuleConfig, rules: Config) -> bool:
-    """Whether a rule closes the gate where the holdout cannot settle it."""
-    return (rule.cannot_tell or rules.gate.cannot_tell) == "block"
 
 
 def at_margin(row: Comparison, margin: float) -> Comparison:

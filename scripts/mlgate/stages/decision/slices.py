@@ -129,9 +129,9 @@ def judged(rule: RuleConfig, table: SliceTable | None, rules: Config, against: s
     worse = [row for row in rows if row.comparison.verdict == "worse" and _improvement(row).high < -margin]
     if worse:
         ordered = sorted(worse, key=lambda row: _improvement(row).estimate)
-        listed = _listed([f"{_name(row)} ({scale.difference(row.comparison.difference)})" for row in ordered])
+        harmed = listed([f"{_name(row)} ({scale.difference(row.comparison.difference)})" for row in ordered])
         return result(
-            f"{rule.title} is worse by more than {said} on {len(worse):,} of {count:,} slices: {listed}", is_passed=False
+            f"{rule.title} is worse by more than {said} on {len(worse):,} of {count:,} slices: {harmed}", is_passed=False
         ), "worse"
     open_ = [row for row in rows if not _improvement(row).low > -margin]
     unprotected = [row for row in open_ if row.is_unprotected]
@@ -142,7 +142,7 @@ def judged(rule: RuleConfig, table: SliceTable | None, rules: Config, against: s
             None,
             [
                 shown,
-                f"cannot tell on {len(doubtful):,}: {_listed([_name(row) for row in doubtful])}" if doubtful else "",
+                f"cannot tell on {len(doubtful):,}: {listed([_name(row) for row in doubtful])}" if doubtful else "",
                 _unprotected_words(unprotected, missing),
             ],
         )
@@ -195,7 +195,7 @@ def _few_enough(columns: dict[str, NDArray[np.str_]], guarded: set[str]) -> tupl
             left_out.append(name)
     if not left_out:
         return kept, []
-    return kept, [f"More than {_MOST_UNGUARDED:,} slices that no rule guards; not compared: {_listed(left_out)}"]
+    return kept, [f"More than {_MOST_UNGUARDED:,} slices that no rule guards; not compared: {listed(left_out)}"]
 
 
 def _shown_metrics(examined: Examination, pair: Pair) -> list[str]:
@@ -275,7 +275,8 @@ def _either(columns: Sequence[str]) -> str:
     return " or ".join(f"'{column}'" for column in columns)
 
 
-def _listed(names: Sequence[str]) -> str:
+def listed(names: Sequence[str]) -> str:
+    """`a, b, c, d, e and 3 more`."""
     return ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else "")
 
 
@@ -283,7 +284,7 @@ def _unprotected_words(rows: Sequence[SliceComparison], missing: Sequence[Undefi
     if not rows and not missing:
         return ""
     small: list[SliceComparison | Undefined] = [*rows, *missing]
-    named = _listed([f"{_name(one)} ({numbers.count(one.n, 'example')})" for one in small])
+    named = listed([f"{_name(one)} ({numbers.count(one.n, 'example')})" for one in small])
     return f"{len(rows) + len(missing):,} unprotected, with too few examples to show it: {named}"
 
 
@@ -292,6 +293,6 @@ def _undefined_words(undefined: Sequence[Undefined]) -> list[str]:
     for one in undefined:
         by.setdefault((one.metric, one.column), []).append(one)
     return [
-        f"{metric} has no value on {numbers.count(len(found), 'slice')} of '{column}', unprotected: {_listed([one.value for one in found])}"
+        f"{metric} has no value on {numbers.count(len(found), 'slice')} of '{column}', unprotected: {listed([one.value for one in found])}"
         for (metric, column), found in by.items()
     ]

@@ -7,9 +7,8 @@ artifacts are unpacked within limits, its commit is held against GitHub's refs. 
 
 from __future__ import annotations
 
-import secrets
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from mlgate.forge import commits
 from mlgate.forge.run_artifact import RunArtifact
 from mlgate.forge.triggering import PullRequest, TriggeringForge
 from mlgate.stages.forks import judged_commit, without_secrets
+from mlgate.stages.job import step_files
 from mlgate.stages.revisions import lineage
 from mlgate.workspace import Workspace
 
@@ -91,12 +91,8 @@ def close(workspace: Workspace) -> list[str]:
     return [f"status {name}: {state or 'none'}" for name, state in states.items()]
 
 
-def export(variables: Mapping[str, str], github_env: Path) -> None:
-    """Append to the file GITHUB_ENV names, each value between delimiters that it cannot contain."""
-    with github_env.open("a", encoding="utf-8") as stream:
-        for name, value in variables.items():
-            end = f"mlgate_{secrets.token_hex(16)}"
-            stream.write(f"{name}<<{end}\n{value}\n{end}\n")
+export = step_files.export
+"""For `Taken.variables`."""
 
 
 # --- which pull request ----------------------------------------------------------------------------------------------

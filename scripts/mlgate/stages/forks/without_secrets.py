@@ -46,11 +46,13 @@ class Dispatch:
 def dispatch(root: Path, context: RunContext) -> Dispatch:
     """The workflow of this checkout that trains on request, for the pull request of this run."""
     top = git.toplevel(root) or root
-    files = [path for path in sorted((top / ".github/workflows").glob("*.y*ml")) if _NAME.fullmatch(path.name)]
-    of_all = [content for path in files if _CALLS_MONOREPO.search(content := _content(path))]
+    files = {path.name: _content(path) for path in sorted((top / ".github/workflows").glob("*.y*ml")) if _NAME.fullmatch(path.name)}
+    of_all = {name: content for name, content in files.items() if _CALLS_MONOREPO.search(content)}
     # Where one status answers for all models, only a run that gives it will do.
-    calls = _CALLS_MONOREPO if of_all else _CALLS_TRAIN
-    found = [path.name for path in files if calls.search(content := _content(path)) and (not of_all or _TAKES_PULL_REQUEST.search(content))]
+    if of_all:
+        found = [name for name, content in of_all.items() if _TAKES_PULL_REQUEST.search(content)]
+    else:
+        found = [name for name, content in files.items() if _CALLS_TRAIN.search(content)]
     workflow = found[0] if found else USUAL_NAME
     return Dispatch(
         workflow=workflow,

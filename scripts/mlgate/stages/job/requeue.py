@@ -15,11 +15,12 @@ from mlgate import git
 from mlgate.config.values import parse_duration
 from mlgate.console import plain
 from mlgate.context import RunContext
-from mlgate.errors import InfrastructureError, InputError, MlgateError
+from mlgate.errors import InputError, MlgateError
 from mlgate.forge import workflow_files
 from mlgate.forge.lost_runs import ListedRun, LostRuns
 from mlgate.forge.workflow_files import Workflow
 from mlgate.render import escape
+from mlgate.stages.job import step_files
 
 Outcome = Literal["again", "would run again", "left", "not started"]
 _DAY = timedelta(days=1)
@@ -97,13 +98,13 @@ class Requeued:
         """For the job summary."""
         head = ["### mlgate requeue", "", escape.text(self.lines[-1]), ""]
         if not self.lost:
-            return "\n".join(head)
+            return "\n".join([*head, ""])
         rows = [
             f"|{escape.link(f'{one.run.name or one.run.path} {one.run.id}', one.run.html_url)}|{escape.code(one.job)}"
             f"|{escape.text(one.why)}|{escape.text(one.became)}|"
             for one in self.lost
         ]
-        return "\n".join([*head, "|Run|Job|What happened|What was done|", "|:--|:--|:--|:--|", *rows, ""])
+        return "\n".join([*head, "|Run|Job|What happened|What was done|", "|:--|:--|:--|:--|", *rows, "", ""])
 
 
 def limits(*, since: str, max_attempts: str, max_a_day: str, dry_run: str) -> Limits:
@@ -182,10 +183,10 @@ def run(
             requeued.looked_at += 1
     except MlgateError:
         if requeued.looked_at:  # what was started before it came so far
-            _summarise(requeued, environ)
+            step_files.add_to_summary(requeued.markdown, environ)
         raise
     say(requeued.lines[-1])
-    _summarise(requeued, environ)
+    step_files.add_to_summary(requeued.markdown, environ)
     return requeued
 
 
@@ -290,21 +291,10 @@ def _repository(run: ListedRun) -> str | None:
 def _start(github: LostRuns, run: ListedRun, job: str, why: str, *, is_dry: bool) -> Lost:
     if is_dry:
         return Lost(run, job, why, "would run again")
-    again = github.run_again(run)
+    again = github.rerun(run)
     if again.is_started:
         return Lost(run, job, why, "again", f"as attempt {run.run_attempt + 1}")
-    return Lost(run, job, why, "left" if "meanwhile" in again.reason else "not started", again.reason)
-
-
-def _summarise(requeued: Requeued, environ: Mapping[str, str]) -> None:
-    path = environ.get("GITHUB_STEP_SUMMARY")
-    if not path:
-        return
-    try:
-        with Path(path).open("a", encoding="utf-8") as stream:
-            stream.write(requeued.markdown + "\n")
-    except OSError as error:
-        raise InfrastructureError(f"GITHUB_STEP_SUMMARY: the job summary cannot be written: {error.strerror}") from None
+    return Lost(run, job, why, "left" if again.is_overtaken else "not started", again.reason)
 
 
 def chosen_workflows(text: Iterable[str]) -> Iterator[str]:

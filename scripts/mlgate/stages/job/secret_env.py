@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import base64
 import re
-import secrets
 from collections.abc import Iterable, Mapping, MutableMapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,6 +17,7 @@ from typing import Any, TypeVar
 from mlgate import evidence as records
 from mlgate.data.credentials import CONFIG, secrets_in
 from mlgate.errors import InputError
+from mlgate.stages.job import step_files
 
 _NAME = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")
 _BLOCK = re.compile(r"^(?P<name>[A-Za-z_][A-Za-z0-9_]*)<<(?P<end>\S+)$")
@@ -126,11 +126,8 @@ def masks(variables: Mapping[str, str]) -> list[str]:
 
 
 def export(variables: Mapping[str, str], github_env: Path) -> None:
-    """Append to the file GITHUB_ENV names, each value between delimiters that it cannot contain."""
-    with github_env.open("a", encoding="utf-8") as stream:
-        for name, value in {**variables, _NAMES: " ".join(variables)}.items():
-            end = f"mlgate_{secrets.token_hex(16)}"
-            stream.write(f"{name}<<{end}\n{value}\n{end}\n")
+    """Hand the variables to the steps that follow, by the file that GITHUB_ENV names, and tell mlgate there that they are secrets."""
+    step_files.export({**variables, _NAMES: " ".join(variables)}, github_env)
 
 
 def take(environ: MutableMapping[str, str]) -> list[str]:

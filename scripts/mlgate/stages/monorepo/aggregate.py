@@ -18,9 +18,10 @@ from mlgate import context as run_context
 from mlgate import evidence as records
 from mlgate.console import plain
 from mlgate.context import RunContext
-from mlgate.errors import InfrastructureError, InputError
+from mlgate.errors import InputError
 from mlgate.evidence import GateFindings
 from mlgate.render import escape
+from mlgate.stages.job import step_files
 
 _ARTIFACT = re.compile(r"mlgate-(?P<model>.+)-verdict-(?P<attempt>[1-9][0-9]{0,5})")
 _WORDS = {"failure": "failed", "cancelled": "was cancelled", "skipped": "was skipped", "success": "passed"}
@@ -110,12 +111,7 @@ def run(environ: Mapping[str, str]) -> Answer:
         attempt = environ.get("GITHUB_RUN_ATTEMPT", "")
         gates = _gates(Path(environ.get("MLGATE_ARTIFACTS") or "mlgate-artifacts"), int(attempt) if attempt.isdecimal() else 1)
         answer = decide(needs, changed, gates)
-    if path := environ.get("GITHUB_STEP_SUMMARY"):
-        try:
-            with open(path, "a", encoding="utf-8") as stream:
-                stream.write(answer.markdown)
-        except OSError as error:
-            raise InfrastructureError(f"GITHUB_STEP_SUMMARY: the job summary cannot be written: {error.strerror}") from None
+    step_files.add_to_summary(answer.markdown, environ)
     return _told(answer, run_context.from_environment(environ), _outputs(needs[changed]) if changed is not None else {})
 
 

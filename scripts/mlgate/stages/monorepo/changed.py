@@ -1,6 +1,6 @@
 """changed: which of a repository's models a commit can have changed, and why. Feeds the matrix of reusable-monorepo.yml.
 
-Errs on the side of running: a model is untouched only where nothing that `stages.inputs` counts among its inputs, as they were before or
+Errs on the side of running: a model is untouched only where nothing that `revisions.inputs` counts among its inputs, as they were before or
 as they are now, differs from the baseline commit.
 """
 

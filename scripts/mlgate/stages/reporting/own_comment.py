@@ -18,15 +18,17 @@ from typing import Literal
 
 from mlgate import context as run_context
 from mlgate.context import RunContext
-from mlgate.errors import InfrastructureError, InputError, MlgateError
+from mlgate.errors import InputError, MlgateError
 from mlgate.render import escape, own_markdown
 from mlgate.render.own_markdown import Picture
+from mlgate.stages.job import step_files
 
 MAX_FILE_BYTES = 5_000_000
 MAX_PICTURE_BYTES = 10_000_000
 MAX_PICTURES = 50
 _MARKER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _SUMMARY_LIMIT = 1_000_000
+"""Bytes; GitHub drops a job summary of more than 1 MiB whole."""
 _KINDS = {
     ".png": (b"\x89PNG\r\n\x1a\n",),
     ".jpg": (b"\xff\xd8\xff",),
@@ -242,11 +244,6 @@ def _publish(text: str, marker: str, context: RunContext, remarks: list[str], en
 
 
 def _add_to_summary(text: str, environ: Mapping[str, str]) -> None:
-    path = environ.get("GITHUB_STEP_SUMMARY")
-    if not path:
-        return
-    try:
-        with open(path, "a", encoding="utf-8") as stream:
-            stream.write(own_markdown.cut(text, _SUMMARY_LIMIT // 4, "… cut here.") if len(text.encode()) > _SUMMARY_LIMIT else f"{text}\n")
-    except OSError as error:
-        raise InfrastructureError(f"GITHUB_STEP_SUMMARY: the job summary cannot be written: {error.strerror}") from None
+    # A character has four bytes at the most.
+    fitting = own_markdown.cut(text, _SUMMARY_LIMIT // 4, "… cut here.") if len(text.encode()) > _SUMMARY_LIMIT else f"{text}\n"
+    step_files.add_to_summary(fitting, environ)

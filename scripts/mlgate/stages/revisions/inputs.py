@@ -76,17 +76,7 @@ class Tree:
 
     def _of_commit(self, paths: list[str]) -> dict[str, bytes | None]:
         """All in one process: a large repository has thousands of `.dvc` files."""
-        asked = "".join(f"{self.entries[path].split()[2]}\n" for path in paths).encode()
-        output = git.run(self.top, "cat-file", "--batch", stdin=asked)
-        contents: dict[str, bytes | None] = {}
-        at = 0
-        for path in paths:
-            end = output.index(b"\n", at)
-            header = output[at:end].split()
-            size = int(header[2]) if len(header) == 3 else -1  # `<id> missing` in a partial clone without its remote
-            contents[path] = output[end + 1 : end + 1 + size] if size >= 0 else None
-            at = end + 1 + (size + 1 if size >= 0 else 0)
-        return contents
+        return dict(zip(paths, git.blobs(self.top, [self.entries[path].split()[2] for path in paths]), strict=True))
 
     def _of_disk(self, path: str) -> tuple[str, bytes | None]:
         try:

@@ -80,7 +80,7 @@ def is_on_branch(root: Path, commit: str, branch: str) -> bool:
 def inputs_sha256(workspace: Workspace, commit: str) -> str:
     """Fingerprint of code, data and parameters at a commit: equal fingerprints promise equal evaluations.
 
-    It covers every file of the repository's tree that is an input of this model (`stages.inputs`), also outside the working directory
+    It covers every file of the repository's tree that is an input of this model (`revisions.inputs`), also outside the working directory
     (shared code lies there), so all data that Git or DVC tracks: the `.dvc` files and dvc.lock are in the tree. dvc.lock alone would not
     do: a commit that changes code without a new lock has the lock of other code. Left out is only what cannot reach the model: other
     models' own folders, readmes and other project papers by their well-known names, settings of editors, and those sections of

@@ -135,7 +135,7 @@ def _is_other_confidence(after: GateConfig, was: float, now: float) -> bool:
 
 def is_doubt_passing(gate: GateConfig) -> bool:
     """Whether wider intervals let something pass: "cannot tell" in place of "worse"."""
-    return any(rule.margin is not None and (rule.cannot_tell or gate.cannot_tell) == "warn" for rule in gate.rules)
+    return any(rule.margin is not None and not gate.is_blocking(rule) for rule in gate.rules)
 
 
 def _holdout(before: GateConfig, after: GateConfig) -> list[str]:

@@ -23,6 +23,7 @@ from mlgate.drift.verdict import Compared, Settings, Thresholds
 from mlgate.errors import InfrastructureError, InputError
 from mlgate.evaluation.dvc_history import NotThereError
 from mlgate.evidence import Annotation, ColumnDrift, DataRef, DriftBin, DriftFindings, MultivariateDrift, finite
+from mlgate.mistakes import did_you_mean
 from mlgate.stages.baseline.data_of_baseline import EarlierData, open_earlier
 from mlgate.stages.decision import recording
 from mlgate.stages.revisions import lineage
@@ -339,8 +340,6 @@ def _check_columns(entry: DriftConfig, known: Sequence[str], where: str) -> None
 
 
 def _check_named(names: Sequence[str] | Mapping[str, object], known: Sequence[str], where: str) -> None:
-    from mlgate.mistakes import did_you_mean
-
     for name in names:
         if name not in known:
             raise InputError(f"{where}: no column '{name}' in the data{did_you_mean(name, list(dict.fromkeys(known)))}")
