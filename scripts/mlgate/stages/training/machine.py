@@ -156,9 +156,9 @@ def examine(root: Path, asked: GpuConfig, environ: Mapping[str, str], *, deadlin
     found, judged, problems = None, Judged((), None, ()), list[str]()
     try:
         with nvml.open_library(environ, deadline_s=deadline_s) as library:
+            of_folder = lock_folder.remarks(environ, is_container=Host.look(environ).is_container)
             found, judged = _judged(library, asked, environ)
-            warnings += judged.warnings
-            warnings += lock_folder.remarks(environ, is_container=Host.look(environ).is_container)
+            warnings += [*judged.warnings, *of_folder]
             if library.is_stand_in:
                 warnings.append(f"MLGATE_NVML: {environ['MLGATE_NVML']} stands in for the NVIDIA driver")
     except nvml.UnavailableError as error:
