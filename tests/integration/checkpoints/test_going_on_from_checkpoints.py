@@ -438,6 +438,28 @@ def test_so_it_is_with_the_folder_that_a_killed_attempt_left_on_the_same_machine
     assert begin(folder=folder, run=attempt(1, 8), is_fresh=True).content() == {}
 
 
+def test_files_that_go_before_they_are_copied_cost_that_one_checkpoint_only(
+    begin: Begin, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a training that removes its old checkpoint before the new one has its name."""
+    run = begin()
+    run.write(model="1")
+    seen = snapshot.take
+
+    def removed_just_before(*arguments: Any, **more: Any) -> snapshot.Snapshot:
+        (run.folder / "model").unlink()
+        return seen(*arguments, **more)
+
+    monkeypatch.setattr(snapshot, "take", removed_just_before)
+    run.saver.save_soon()
+    wait_for(lambda: bool(run.said))
+    assert "checkpoint not saved: its files were removed just now" in run.said[0]
+    monkeypatch.undo()
+    run.write(model="2")
+    run.saver.save_soon()
+    wait_for(lambda: len(kept(place)) == 1)
+
+
 def test_a_folder_that_somebody_else_filled_is_left_alone_and_never_saved(begin: Begin, tmp_path: Path, place: Path) -> None:
     first = begin()
     first.write(model="weights")

@@ -137,7 +137,7 @@ def take(
         is_wanted: asked now and then; False ends it.
 
     Raises:
-        NotTakenError: as `listing`, or a file never stands still.
+        NotTakenError: as `listing`, or there is no file any more, or one never stands still.
         OSError: the copy cannot be written.
     """
     known = dict(known)
@@ -145,7 +145,8 @@ def take(
     for attempt in range(_ATTEMPTS):
         if attempt:
             time.sleep(_PAUSE_S * 2**attempt)
-        before = listing(folder)
+        if not (before := listing(folder)):
+            raise NotTakenError("its files were removed just now")
         new = [path for path, stamp in before.items() if not _is_known(known.get(path), stamp, at_hand, into)]
         try:
             with ExitStack() as stack:
