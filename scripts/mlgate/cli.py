@@ -372,6 +372,7 @@ def _aggregate(_options: argparse.Namespace) -> int:
 def _triggering_run(options: argparse.Namespace) -> int:
     from mlgate.console import plain
     from mlgate.stages.forks import triggering_run
+    from mlgate.stages.job import step_files
 
     if options.task in ("announce-models", "models"):
         return _triggering_run_of_models(options)
@@ -383,7 +384,7 @@ def _triggering_run(options: argparse.Namespace) -> int:
         taken = triggering_run.take(workspace)
         lines = taken.lines
         if path := os.environ.get("GITHUB_ENV"):
-            triggering_run.export(taken.variables, Path(path))
+            step_files.export(taken.variables, Path(path))
         _set_outputs(**{"pull-request": str(taken.pull_request or "")})
     print("\n".join(f"✓ {plain(line)}" for line in lines))
     return 0

@@ -41,6 +41,15 @@ def duration(seconds: float) -> str:
     return f"{hours} h" + (f" {minutes} min" if minutes else "")
 
 
+def size(count: int) -> str:
+    """`812 bytes`, `14.2 kB`, `3.1 GB`."""
+    if count < 1000:
+        return f"{count} bytes"
+    power = 1 if count < 999_500 else 2 if count < 999_500_000 else 3
+    amount, unit = count / 1000**power, ("kB", "MB", "GB")[power - 1]
+    return f"{amount:.1f} {unit}" if amount < 99.95 else f"{amount:.0f} {unit}"
+
+
 def workflow_command(name: str, message: str, **properties: str | int) -> str:
     """A GitHub workflow command (`::error file=x,line=1::message`) whose values cannot start another."""
 

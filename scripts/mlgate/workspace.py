@@ -178,8 +178,13 @@ class Workspace:
         """Whether the working tree differs from the commit in more than a training writes into it: dvc.lock, outputs, metric files."""
         if self.commit is None:
             return False
+        return not _is_clean(self.root, but_for=self.evaluation_files)
+
+    @property
+    def evaluation_files(self) -> list[str]:
+        """Files that a training writes to be evaluated, those of other seeds as far as they are there; relative to `root`."""
         evaluation = self.config.evaluation
-        return not _is_clean(self.root, but_for=[*evaluation.written_files, *seeds.written(self.root, evaluation)])
+        return [*evaluation.written_files, *seeds.written(self.root, evaluation)]
 
     def subject(self, data: list[DataRef]) -> Subject:
         return Subject(

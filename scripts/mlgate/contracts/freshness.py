@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from datetime import datetime, timedelta
 
+from mlgate.config.values import duration_text
 from mlgate.contracts.model import Fresh
-from mlgate.contracts.short_form import duration
 
 _AHEAD = timedelta(days=1)
 """How far in the future a time may lie: one without a zone may not be UTC's, and clocks are wrong."""
@@ -28,8 +28,8 @@ def staleness(rule: Fresh, newest: datetime | None, now: datetime, *, is_date: b
     age = now - newest - (timedelta(days=1) if is_date else timedelta(0))
     if age > rule.within:
         old = _in_short(age)
-        is_barely = old == duration(int(rule.within.total_seconds()))
-        return f"{rule.text}, newest {duration(math.ceil(age.total_seconds())) if is_barely else old} old"
+        is_barely = old == duration_text(int(rule.within.total_seconds()))
+        return f"{rule.text}, newest {duration_text(math.ceil(age.total_seconds())) if is_barely else old} old"
     ahead = newest - now
     return f"{rule.text}, newest {_in_short(ahead)} ahead" if ahead > _AHEAD else None
 
@@ -37,4 +37,4 @@ def staleness(rule: Fresh, newest: datetime | None, now: datetime, *, is_date: b
 def _in_short(age: timedelta) -> str:
     seconds = int(age.total_seconds())
     unit = 3600 if seconds >= 86400 else 60 if seconds >= 3600 else 1
-    return duration(seconds - seconds % unit) or "0s"
+    return duration_text(seconds - seconds % unit)

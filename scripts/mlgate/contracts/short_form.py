@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from mlgate.config import ColumnConfig, ShortForm
+from mlgate.config.values import duration_text
 from mlgate.contracts.model import (
     ColumnsAre,
     Contract,
@@ -30,16 +31,6 @@ from mlgate.contracts.model import (
 def contract_of(form: ShortForm) -> Contract:
     """The rules of a short form: those about the table's shape, then by column in the order written, then those about whole rows."""
     return Contract(tuple(_rules(form)))
-
-
-def duration(seconds: int) -> str:
-    """`7d`, `1d12h`, `90m`: as mlgate.yaml has it."""
-    words = []
-    for name, size in (("d", 86400), ("h", 3600), ("m", 60), ("s", 1)):
-        count, seconds = divmod(seconds, size)
-        if count:
-            words.append(f"{count}{name}")
-    return "".join(words)
 
 
 def _rules(form: ShortForm) -> Iterator[Rule]:
@@ -74,7 +65,7 @@ def _rules_of_column(name: str, column: ColumnConfig, level: Level) -> Iterator[
         data, other = column.reference
         yield References(name, data, other, text=f"references {data}:{other}", level=level)
     if column.fresh is not None:
-        yield Fresh(name, timedelta(seconds=column.fresh), text=f"fresh({duration(column.fresh)})", level=level)
+        yield Fresh(name, timedelta(seconds=column.fresh), text=f"fresh({duration_text(column.fresh)})", level=level)
 
 
 def _rules_of_values(name: str, column: ColumnConfig, level: Level) -> Iterator[Rule]:

@@ -10,8 +10,8 @@ from typing import Any
 
 from mlgate.config import ColumnConfig, ShortForm
 from mlgate.config.expressions import instant, moment_of, parse
+from mlgate.config.values import duration_text
 from mlgate.contracts.schema_changes import SchemaChange
-from mlgate.contracts.short_form import duration
 
 _Limits = tuple[Any, Any] | None
 
@@ -63,7 +63,7 @@ def _column(old: ColumnConfig, new: ColumnConfig) -> Iterator[SchemaChange]:
             is_weakening = before is not None and (after is None or not (_keys(fewer) or set()) <= (_keys(more) or set()))
             yield SchemaChange(name, _text(before), _text(after), is_weakening)
     if old.fresh != new.fresh:
-        was, now = (None if seconds is None else duration(seconds) for seconds in (old.fresh, new.fresh))
+        was, now = (None if seconds is None else duration_text(seconds) for seconds in (old.fresh, new.fresh))
         yield SchemaChange("fresh", was, now, old.fresh is not None and (new.fresh is None or new.fresh > old.fresh))
 
 

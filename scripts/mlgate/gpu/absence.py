@@ -38,15 +38,24 @@ class Host:
 
     @classmethod
     def look(cls, environ: Mapping[str, str], root: Path = Path("/")) -> Host:
-        marks = (root / ".dockerenv", root / "run/.containerenv")
-        is_container = any(mark.exists() for mark in marks) or any(environ.get(name) for name in ("KUBERNETES_SERVICE_HOST", "container"))
         driver = None
         with suppress(OSError):
             said = (root / "proc/driver/nvidia/version").read_text(errors="replace").partition("\n")[0]
             found = _VERSION.search(said)
             driver = found[1] if found else "of unknown version"
         has_device_files = any((root / "dev").glob("nvidia[0-9]*")) or (root / "dev/dxg").exists()
-        return cls(is_container, driver, has_device_files, _has_gpu_on_bus(root))
+        return cls(is_container(environ, root), driver, has_device_files, _has_gpu_on_bus(root))
+
+    @property
+    def shows_driver(self) -> bool:
+        """Whether anything of a driver that is loaded, or was, is to be seen."""
+        return self.driver is not None or self.has_device_files
+
+
+def is_container(environ: Mapping[str, str], root: Path = Path("/")) -> bool:
+    """Whether we run in a container."""
+    marks = (root / ".dockerenv", root / "run/.containerenv")
+    return any(mark.exists() for mark in marks) or any(environ.get(name) for name in ("KUBERNETES_SERVICE_HOST", "container"))
 
 
 def _has_gpu_on_bus(root: Path) -> bool | None:
@@ -61,7 +70,7 @@ def _has_gpu_on_bus(root: Path) -> bool | None:
 
 def is_plain_absence(failure: Failure, host: Host) -> bool:
     """Whether this is merely a machine without an NVIDIA GPU, or without a driver for it."""
-    if failure.kind != "nvml" or host.driver or host.has_device_files:
+    if failure.kind != "nvml" or host.shows_driver:
         return False
     if failure.code == 12:
         return not _is_unloadable(failure.text)
@@ -124,7 +133,7 @@ def _is_unloadable(text: str) -> bool:
 def _without_library(text: str, host: Host) -> str:
     if _is_unloadable(text):
         return f"NVIDIA's library is there and cannot be loaded: {text}; use an image with glibc, for this machine's architecture"
-    if host.is_container and (host.driver or host.has_device_files):
+    if host.is_container and host.shows_driver:
         return (
             "this container lacks the NVIDIA driver's libraries (libnvidia-ml.so.1), though the machine has a driver; "
             f"{_GIVE_GPUS}, with NVIDIA_DRIVER_CAPABILITIES=compute,utility"
@@ -139,7 +148,7 @@ def _without_library(text: str, host: Host) -> str:
 
 
 def _without_driver(host: Host) -> str:
-    if host.has_gpu is False and not (host.driver or host.has_device_files):
+    if host.has_gpu is False and not host.shows_driver:
         return f"the NVIDIA driver is installed and no NVIDIA GPU is here; {_ELSEWHERE}"
     if host.is_container and not host.has_device_files:
         return f"this container has the NVIDIA driver's libraries and no GPU; {_GIVE_GPUS}"

@@ -87,9 +87,9 @@ class Handle:
 class Nvml:
     """The library, begun. May be asked from several threads; one question at a time is on its way."""
 
-    def __init__(self, child: subprocess.Popen[bytes], host: Host) -> None:
+    def __init__(self, child: subprocess.Popen[bytes], look: Callable[[], Host]) -> None:
         assert child.stdin is not None and child.stdout is not None  # noqa: S101, PT018 -- for the type checker: we asked for pipes
-        self._child, self._host = child, host
+        self._child, self._look = child, look
         self._questions, self._answers = child.stdin, child.stdout
         self._lock = threading.Lock()
         self._pending = b""
@@ -193,8 +193,8 @@ class Nvml:
         return self._unavailable(Failure("died", None, how))
 
     def _unavailable(self, failure: Failure) -> UnavailableError:
-        is_absent = absence.is_plain_absence(failure, self._host)
-        self._problem = UnavailableError(absence.explain(failure, self._host), is_absent=is_absent)
+        host = self._look()
+        self._problem = UnavailableError(absence.explain(failure, host), is_absent=absence.is_plain_absence(failure, host))
         return self._problem
 
     def _end(self) -> None:
@@ -240,7 +240,7 @@ def open_library(environ: Mapping[str, str] | None = None, *, deadline_s: float 
         cwd="/",
         start_new_session=True,
     )
-    library = Nvml(child, host or Host.look(environ))
+    library = Nvml(child, lambda: host or Host.look(environ))
     try:
         library.wait_for_start(deadline_s)
     except BaseException:

@@ -95,12 +95,8 @@ def duration(seconds: float) -> str:
 
 
 def size(count: int) -> str:
-    """`812 bytes`, `14.2 kB`, `3.1 GB`."""
-    if count < 1000:
-        return f"{count}{NBSP}bytes"
-    power = 1 if count < 999_500 else 2 if count < 999_500_000 else 3
-    amount, unit = count / 1000**power, ("kB", "MB", "GB")[power - 1]
-    return f"{amount:.1f}{NBSP}{unit}" if amount < 99.95 else f"{amount:.0f}{NBSP}{unit}"
+    """`812 bytes`, `14.2 kB`, `3.1 GB`, no number parted from its unit."""
+    return console.size(count).replace(" ", NBSP)
 
 
 def share(part: float) -> str:

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from mlgate import config
 from mlgate.config import ColumnConfig, ContractConfig
+from mlgate.config.values import duration_text
 from mlgate.contracts import in_configuration, wording
-from mlgate.contracts.short_form import contract_of, duration
+from mlgate.contracts.short_form import contract_of
 from mlgate.errors import InputError
 from support import MINIMAL_CONFIG
 
@@ -188,7 +189,7 @@ def test_rules_come_in_the_order_they_are_written() -> None:
 
 
 def test_a_duration_is_told_as_it_is_written() -> None:
-    assert [duration(seconds) for seconds in (604800, 129600, 5400, 61)] == ["7d", "1d12h", "1h30m", "1m1s"]
+    assert [duration_text(seconds) for seconds in (604800, 129600, 5400, 61)] == ["7d", "1d12h", "1h30m", "1m1s"]
 
 
 @pytest.mark.parametrize(

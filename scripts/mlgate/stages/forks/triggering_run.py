@@ -22,7 +22,6 @@ from mlgate.forge import commits
 from mlgate.forge.run_artifact import RunArtifact
 from mlgate.forge.triggering import PullRequest, TriggeringForge
 from mlgate.stages.forks import judged_commit, without_secrets
-from mlgate.stages.job import step_files
 from mlgate.stages.revisions import lineage
 from mlgate.workspace import Workspace
 
@@ -89,10 +88,6 @@ def close(workspace: Workspace) -> list[str]:
     if open_ones:
         raise InfrastructureError(f"status {open_ones[0]}: no verdict was reached; what went wrong stands above. Run the job again")
     return [f"status {name}: {state or 'none'}" for name, state in states.items()]
-
-
-export = step_files.export
-"""For `Taken.variables`."""
 
 
 # --- which pull request ----------------------------------------------------------------------------------------------

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from mlgate import git
 from mlgate.errors import InputError
-from mlgate.evaluation import seeds
 from mlgate.evidence import TrainFindings
 from mlgate.stages.revisions import inputs
 from mlgate.workspace import Workspace
@@ -29,8 +28,6 @@ def refuse(workspace: Workspace, environ: Mapping[str, str]) -> list[str]:
     Raises:
         InputError: a file is a leftover; the message says what should have written it.
     """
-    evaluation = workspace.config.evaluation
-    paths = [*evaluation.written_files, *seeds.written(workspace.root, evaluation)]
     train = workspace.evidence("train")
     if train is not None and isinstance(train.findings, TrainFindings):
         began, what = train.started_at.timestamp(), "training began"
@@ -39,7 +36,7 @@ def refuse(workspace: Workspace, environ: Mapping[str, str]) -> list[str]:
         began, what, has_pipeline = job, "this job began", True
     else:
         return []
-    older = [path for path in paths if _is_older(workspace.root / path, began)]
+    older = [path for path in workspace.evaluation_files if _is_older(workspace.root / path, began)]
     remarks = []
     for path in _not_of_dvc(workspace.root, older) if older and has_pipeline else older:
         if not _is_tracked(workspace.root, path):

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 
 from mlgate.console import plain
 from mlgate.errors import InfrastructureError
-from mlgate.gpu import devices, lease, nvml
-from mlgate.gpu.absence import Host
+from mlgate.gpu import absence, devices, lease, nvml
 from mlgate.gpu.devices import Device, Found, gigabytes
 
 
@@ -102,7 +101,7 @@ def run(environ: Mapping[str, str]) -> Listing:
     """
     try:
         with nvml.open_library(environ) as library:
-            found = devices.discover(library, environ, is_container=Host.look(environ).is_container)
+            found = devices.discover(library, environ, is_container=absence.is_container(environ))
     except nvml.UnavailableError as error:
         if error.is_absent:
             return Listing(None, str(error).partition(";")[0], (), 0)

@@ -13,8 +13,7 @@ from mlgate.config import GpuConfig
 from mlgate.console import plain
 from mlgate.errors import InfrastructureError
 from mlgate.evidence import GpuDevice, LeaseFindings, PreflightFindings
-from mlgate.gpu import devices, lease, lock_folder, nvml, preflight
-from mlgate.gpu.absence import Host
+from mlgate.gpu import absence, devices, lease, lock_folder, nvml, preflight
 from mlgate.gpu.devices import Device, Found
 from mlgate.gpu.preflight import Judged, Room
 from mlgate.workspace import Workspace
@@ -156,7 +155,7 @@ def examine(root: Path, asked: GpuConfig, environ: Mapping[str, str], *, deadlin
     found, judged, problems = None, Judged((), None, ()), list[str]()
     try:
         with nvml.open_library(environ, deadline_s=deadline_s) as library:
-            of_folder = lock_folder.remarks(environ, is_container=Host.look(environ).is_container)
+            of_folder = lock_folder.remarks(environ, is_container=absence.is_container(environ))
             found, judged = _judged(library, asked, environ)
             warnings += [*judged.warnings, *of_folder]
             if library.is_stand_in:
@@ -250,7 +249,7 @@ def _gpus(count: int) -> str:
 
 
 def _discovered(library: nvml.Nvml, environ: Mapping[str, str]) -> Found:
-    return devices.discover(library, environ, is_container=Host.look(environ).is_container)
+    return devices.discover(library, environ, is_container=absence.is_container(environ))
 
 
 def _those(found: Found, uuids: Collection[str]) -> Sequence[Device]:

@@ -18,12 +18,11 @@ from pathlib import Path
 
 from mlgate import git
 from mlgate.config import CheckpointsConfig, TrainConfig
-from mlgate.console import Console, plain
+from mlgate.console import Console, duration, plain, size
 from mlgate.data import pull
 from mlgate.data.tracking import dvc_root
 from mlgate.errors import InfrastructureError, InputError, MlgateError
 from mlgate.evidence import CheckpointFindings, CheckpointRef, DataRef, TrainingCost
-from mlgate.render import numbers
 from mlgate.stages.training import checkpoint_places, one_at_a_time, same_training
 from mlgate.training.checkpoints.beginning import Plan
 from mlgate.training.checkpoints.patience import probe
@@ -308,4 +307,4 @@ def place_in_training(reference: CheckpointRef) -> str:
 
 def _described(reference: CheckpointRef) -> str:
     reached = f"{at}, " if (at := place_in_training(reference)) else ""
-    return f"{reached}{numbers.duration(reference.trained_s)} of training, {numbers.size(reference.size_bytes)}".replace(numbers.NBSP, " ")
+    return f"{reached}{duration(reference.trained_s)} of training, {size(reference.size_bytes)}"

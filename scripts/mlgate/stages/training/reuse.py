@@ -19,13 +19,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from mlgate import console
 from mlgate.config import TrainConfig
 from mlgate.data.remote_identity import UNPINNED
 from mlgate.data.tracking import dvc_root, pipeline_outputs
 from mlgate.errors import InfrastructureError, InputError
-from mlgate.evaluation import seeds
 from mlgate.evidence import CommandRun, DataRef, ReusedRun, TrainingCost
-from mlgate.render import numbers
 from mlgate.stages.job import leftovers, training_data
 from mlgate.stages.training import checkpoint_places, same_training
 from mlgate.training import environment, pipeline, results, run_cache
@@ -131,14 +130,14 @@ class Sought:
             key=result.key,
             cost=result.cost,
         )
-        files = f"{len(result.files)} file{'s' if len(result.files) != 1 else ''}, {numbers.size(result.size_bytes)}"
+        files = f"{len(result.files)} file{'s' if len(result.files) != 1 else ''}, {console.size(result.size_bytes)}"
         of = f"commit {result.commit[:12]}" if result.commit else "an earlier run"
         summary = (
             f"nothing was trained and no GPU touched: the result of {of} of {_moment(result.trained_at)} is reused "
-            f"({files}; it took {numbers.duration(result.duration_s)} then)"
+            f"({files}; it took {console.duration(result.duration_s)} then)"
         )
         command = CommandRun(command=train.command[:20_000], exit_code=0, duration_s=seconds)
-        return Reused(run, command, summary.replace(numbers.NBSP, " "))
+        return Reused(run, command, summary)
 
     def keep(self, ran: CommandRun, trained_s: float | None = None, cost: TrainingCost | None = None) -> str | None:
         """Keep what a training that succeeded left, for later runs.
@@ -155,8 +154,7 @@ class Sought:
         if place is None or here is None or ran.exit_code != 0 or workspace.context.is_fork:
             return None
 
-        made = [*workspace.config.evaluation.written_files, *seeds.written(workspace.root, workspace.config.evaluation)]
-        if left := leftovers.not_written_since(workspace.root, made, self._began):
+        if left := leftovers.not_written_since(workspace.root, workspace.evaluation_files, self._began):
             return f"{left[0]} lay there before the training, which did not write it, so the result is not kept for other runs of the same"
 
         def described(files: list[ResultFile]) -> Result:
@@ -174,7 +172,7 @@ class Sought:
         except NotKeptError as error:
             return f"the result could not be kept ({place.description}), so another run of the same will train again: {error}"
         if sent:
-            size = numbers.size(sent).replace(numbers.NBSP, " ")
+            size = console.size(sent)
             workspace.console.line(f"  kept for later runs of the same: {size}, {place.description}")
         return None
 

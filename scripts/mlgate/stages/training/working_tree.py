@@ -11,8 +11,8 @@ from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 from mlgate import git
+from mlgate.data import checkout
 from mlgate.data.dvc_files import locked_outputs
-from mlgate.evaluation import seeds
 from mlgate.stages.revisions import inputs
 from mlgate.workspace import Workspace
 
@@ -20,7 +20,6 @@ _CHUNK_BYTES = 1 << 20
 _MOST_HASHED_BYTES = 256 * 2**20
 """Of a larger file that Git does not track its size and times tell that it changed."""
 _MOST_LISTED = 20_000
-_POINTER = b"version https://git-lfs.github.com/spec/"
 _MOST_POINTER_BYTES = 1024
 _OF_TOOLS = frozenset({"__pycache__", ".ipynb_checkpoints", ".mlgate", ".pytest_cache", ".mypy_cache", ".ruff_cache"})
 
@@ -98,7 +97,7 @@ def _filtered(tree: inputs.Tree) -> Iterator[str]:
 
 def _is_pointer(path: Path) -> bool:
     try:
-        return path.stat().st_size <= _MOST_POINTER_BYTES and path.read_bytes().startswith(_POINTER)
+        return path.stat().st_size <= _MOST_POINTER_BYTES and checkout.is_lfs_pointer(path.read_bytes())
     except OSError:
         return False
 
@@ -113,9 +112,8 @@ def _leads_out(top: Path, path: str) -> bool:
 
 def written(workspace: Workspace) -> Iterator[str]:
     """Paths that a training writes, relative to the working directory."""
-    config = workspace.config
-    evaluation, train = config.evaluation, config.train
-    yield from (*evaluation.written_files, *seeds.written(workspace.root, evaluation))
+    yield from workspace.evaluation_files
+    train = workspace.config.train
     if train is not None:
         yield from filter(None, [*train.outputs, train.progress, train.checkpoints.path if train.checkpoints else None])
 

@@ -282,13 +282,11 @@ class Saver:
         """The training came to its end: nobody needs its checkpoints to go on from."""
         self._end_thread()
         self._mark("finished")
-        if self.plan.is_saving and not self._begun.is_off and self._has_nothing():
+        if not self.plan.is_saving or self._begun.is_off:
+            return
+        if self._has_nothing():
             self.remarks.append(f"the training wrote no checkpoint to {self._shown}/: had it been ended, all of it would have been lost")
-        if (
-            not self.plan.is_saving
-            or self._begun.is_off
-            or (self.resumed_from is None and self._sequence == 0 and not self._begun.abandoned)
-        ):
+        if self.resumed_from is None and self._sequence == 0 and not self._begun.abandoned:
             return
         for series in self._series:
 
